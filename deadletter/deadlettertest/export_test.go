@@ -1,0 +1,26 @@
+package deadlettertest
+
+import (
+	"time"
+
+	"github.com/troupe-go/troupe/deadletter"
+)
+
+// Names returns the names of all cases.
+func Names() []string {
+	var names []string
+	for _, c := range cases() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// Failures runs one case.
+func Failures(name string, s deadletter.Store, patience time.Duration) []string {
+	for _, c := range cases() {
+		if c.name == name {
+			return c.failures(s, patience)
+		}
+	}
+	panic("no such case: " + name)
+}

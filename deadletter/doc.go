@@ -1,0 +1,25 @@
+// Package deadletter keeps the events that no attempt could handle, with the
+// evidence an operator needs to understand them, repair them and send them
+// back.
+//
+// A [Letter] is one delivery that failed for good: one event, one subscriber.
+// A [Store] keeps letters; [Memory] is the bounded one that needs nothing
+// outside the process. A store of your own runs the conformance suite of
+// package deadlettertest.
+//
+// Three rules hold in every store:
+//
+//   - Looking never consumes. Get and List change nothing.
+//   - Evidence is never overwritten. Adding a letter that is already there
+//     does nothing, a redrive adds to the history, and the first attempt is
+//     kept for as long as the letter.
+//   - Nothing leaves silently. What a bounded store gives up is counted and
+//     reported.
+//
+// A letter begins [StateOpen]. A redrive moves it to [StateRedriving] and ends
+// it as [StateResolved], or open again when the event failed once more:
+//
+//	open ──BeginRedrive──→ redriving ──EndRedrive(done, skipped)──→ resolved
+//	  ↑                        │
+//	  └─EndRedrive(failed, aborted, in_doubt)
+package deadletter

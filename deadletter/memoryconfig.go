@@ -1,0 +1,69 @@
+package deadletter
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What a memory store holds unless its config says otherwise.
+const (
+	DefaultCapacity       = 10_000
+	DefaultMaxBytes int64 = 64 << 20
+)
+
+// minMaxBytes leaves room for one small letter: a store for less would refuse
+// everything.
+const minMaxBytes = 4 << 10
+
+// MemoryConfig bounds a memory store. The zero value works.
+type MemoryConfig struct {
+	// Capacity is the number of letters it holds at most. Zero means
+	// DefaultCapacity.
+	Capacity int
+	// MaxBytes is the sum of [Letter.Size] it holds at most, and the most that
+	// one letter may have. It is at least 4096. Zero means DefaultMaxBytes.
+	MaxBytes int64
+	// OnEvict is called with every letter that had to make room, after the
+	// change that needed it, by the goroutine that made the change and
+	// without any lock held. A panic in it reaches that goroutine, when the
+	// change has already been made. Nil means nobody is told; evictions are
+	// counted in any case.
+	OnEvict func(Letter)
+}
+
+func (c MemoryConfig) withDefaults() MemoryConfig {
+	if c.Capacity == 0 {
+		c.Capacity = DefaultCapacity
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = DefaultMaxBytes
+	}
+	return c
+}
+
+func (c MemoryConfig) validate() error {
+	var faults []error
+	if c.Capacity < 1 {
+		faults = append(faults, fmt.Errorf("deadletter: MemoryConfig.Capacity %d: must be at least 1", c.Capacity))
+	}
+	if c.MaxBytes < minMaxBytes {
+		faults = append(faults, fmt.Errorf("deadletter: MemoryConfig.MaxBytes %d: must be at least %d", c.MaxBytes, minMaxBytes))
+	}
+	return errors.Join(faults...)
+}
+
+// MemoryStats counts what has become of a memory store's letters since it was
+// made. At every moment Added = Stored + Evicted + Deleted.
+type MemoryStats struct {
+	// Stored is the number of letters held now, and Bytes the sum of their
+	// sizes.
+	Stored uint64
+	Bytes  int64
+	// Added counts the letters taken in; those left out because their ID was
+	// already there are not among them.
+	Added uint64
+	// Evicted counts the letters that had to make room.
+	Evicted uint64
+	// Deleted counts the letters removed by Delete.
+	Deleted uint64
+}

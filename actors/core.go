@@ -1,0 +1,313 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-go/troupe/mailbox"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// Ordering says what the events behind a failing one do while it waits for its
+// next attempt.
+type Ordering uint8
+
+const (
+	// Ordered lets nothing overtake: the failing event stays at the head of the
+	// line through retries and restarts.
+	Ordered Ordering = iota
+	// Parked sets the failing event aside and goes on with the next.
+	Parked
+)
+
+// String returns ordered or parked.
+func (o Ordering) String() string {
+	if o == Parked {
+		return "parked"
+	}
+	return "ordered"
+}
+
+// Config describes an actor. The zero value, with a name, works.
+type Config struct {
+	// Topic and Name identify the actor to people. Name is required.
+	Topic, Name string
+	// Policy decides about failures.
+	Policy supervisor.Policy
+	// Capacity is how many events may wait. Zero is 4096.
+	Capacity int
+	// Overflow is what happens when so many wait. Zero is Block.
+	Overflow mailbox.Overflow
+	// Timeout bounds one call of the handler; zero does not.
+	Timeout time.Duration
+	// Grace is how long a handler may take to return after its deadline before
+	// it is abandoned. Zero is 5 s.
+	Grace time.Duration
+	// MaxZombies is how many abandoned handlers may still be running before
+	// the actor waits for one of them instead of abandoning another. Zero is 2.
+	MaxZombies int
+	// Ordering is what retries do to the order of events. Zero is Ordered.
+	Ordering Ordering
+	// MaxParked is how many events may wait aside under Parked; beyond it the
+	// actor waits like Ordered. Zero is 1024.
+	MaxParked int
+	// Group supervises the actor. Nil is the root.
+	Group *Group
+}
+
+// The defaults of Config.
+const (
+	DefaultCapacity   = 4096
+	DefaultGrace      = 5 * time.Second
+	DefaultMaxZombies = 2
+	DefaultMaxParked  = 1024
+	maxCapacity       = 1 << 30
+)
+
+func (c Config) withDefaults() Config {
+	c.Policy = c.Policy.WithDefaults()
+	if c.Capacity == 0 {
+		c.Capacity = DefaultCapacity
+	}
+	if c.Grace == 0 {
+		c.Grace = DefaultGrace
+	}
+	if c.MaxZombies == 0 {
+		c.MaxZombies = DefaultMaxZombies
+	}
+	if c.MaxParked == 0 {
+		c.MaxParked = DefaultMaxParked
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.Name == "" {
+		fault("Name \"\": must not be empty")
+	}
+	if c.Capacity < 1 || c.Capacity > maxCapacity {
+		fault("Capacity %d: must be between 1 and %d, or 0 for %d", c.Capacity, maxCapacity, DefaultCapacity)
+	}
+	if !c.Overflow.Valid() {
+		fault("Overflow %v: is not a policy", c.Overflow)
+	}
+	if c.Timeout < 0 {
+		fault("Timeout %v: must not be negative", c.Timeout)
+	}
+	if c.Grace < 0 {
+		fault("Grace %v: must not be negative", c.Grace)
+	}
+	if c.MaxZombies < 0 {
+		fault("MaxZombies %d: must not be negative", c.MaxZombies)
+	}
+	if c.MaxParked < 0 {
+		fault("MaxParked %d: must not be negative", c.MaxParked)
+	}
+	if c.Ordering > Parked {
+		fault("Ordering %d: must be Ordered or Parked", c.Ordering)
+	}
+	return errors.Join(append(faults, c.Policy.Validate())...)
+}
+
+// State says what an actor is doing, or why it is not.
+type State string
+
+// The states of an actor.
+const (
+	StateStarting    State = "starting"
+	StateIdle        State = "idle"
+	StateRunning     State = "running"
+	StateRetryWait   State = "retry_wait"        // the event at the head waits for its next attempt
+	StateBackoff     State = "backoff"           // waits before a restart
+	StatePaused      State = "paused"            // by an operator
+	StateCooldown    State = "cooldown"          // paused for restarting too often
+	StateEscalated   State = "escalated"         // nobody above could help; waits for Resume
+	StateHung        State = "hung"              // the handler does not return and cannot be abandoned
+	StateLettersFull State = "dead_letters_full" // waits for room for a dead letter
+	StateDraining    State = "draining"
+	StateStopped     State = "stopped"
+)
+
+// Rest says what becomes of the events that still wait when an actor is stopped.
+type Rest uint8
+
+const (
+	// Drain handles them first.
+	Drain Rest = iota
+	// DeadLetterRest makes them dead letters.
+	DeadLetterRest
+	// Discard drops and counts them.
+	Discard
+)
+
+// String returns drain, dead_letter or discard.
+func (r Rest) String() string { return [...]string{"drain", "dead_letter", "discard"}[r%3] }
+
+// errRestarting ends the context of an instance that is being replaced. The
+// event in hand is not charged for an error that follows.
+var errRestarting = errors.New("actors: the actor is being restarted")
+
+// fault is a failure that the tree answers: it travels as the message of
+// protoactor-go's Failure.
+type fault struct {
+	supervisor.Failure
+	directive supervisor.Directive
+	who       *core
+}
+
+// core is the part of a cell that does not depend on the type of its events.
+type core struct {
+	sys       *System
+	cfg       Config
+	box       *box
+	pid       *actor.PID
+	node      *node
+	instances int // how many have been made; the running goroutine's
+	finished  chan struct{}
+	timer     *time.Timer // next attempt
+	detach    func()
+
+	sig    atomic.Pointer[atomic.Uint32] // of the loop that runs or runs next
+	paused atomic.Bool
+	rest   atomic.Uint32 // of Rest, once stopping
+
+	ledger                    // its mu guards what follows, too
+	turn        uint64        // counts flushes, so that a late guard knows its call is over
+	since       time.Duration // when the last flush was, on the clock of epoch
+	settling    bool          // the handler has returned and its event is being settled
+	condition   State         // backoff, cooldown, escalated, hung, or ""
+	ending      bool          // draining or stopping
+	stopReason  string
+	pending     *fault
+	cancel      context.CancelCauseFunc // ends the instance's context
+	gaveUpHooks context.CancelFunc      // ends waiting for the instance's hooks
+	pausedFor   string
+}
+
+// name returns how people refer to the actor.
+func (c *core) name() string {
+	if c.cfg.Topic == "" {
+		return c.cfg.Name
+	}
+	return c.cfg.Topic + "/" + c.cfg.Name
+}
+
+func (c *core) event() Event { return Event{Topic: c.cfg.Topic, Subscriber: c.cfg.Name} }
+
+func (c *core) signals() *atomic.Uint32 { return c.sig.Load() }
+
+func (c *core) idled() { c.sys.poke() }
+
+// nudge makes the cell look at what has changed.
+func (c *core) nudge() { c.box.signal(sigControl) }
+
+func (c *core) takeFault() *fault {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.pending
+	c.pending = nil
+	return f
+}
+
+func (c *core) setCondition(s State) {
+	c.mu.Lock()
+	c.condition = s
+	c.mu.Unlock()
+}
+
+// Pause keeps the actor from taking another event, until Resume. The one in
+// hand is finished. It does not block and is idempotent.
+func (c *core) Pause() {
+	if c.paused.Swap(true) {
+		return
+	}
+	c.mu.Lock()
+	c.pauses++
+	c.mu.Unlock()
+	c.nudge()
+	if c.sys.obs.Paused != nil {
+		e := c.event()
+		e.Reason = ReasonOperator
+		tell(c.sys.obs.Paused, e)
+	}
+}
+
+// Resume ends a pause, whoever made it: an actor that cools down after too
+// many restarts or that has escalated is restarted at once.
+func (c *core) Resume() {
+	was := c.paused.Swap(false)
+	c.mu.Lock()
+	down := c.condition == StateCooldown || c.condition == StateEscalated || c.condition == StateBackoff
+	c.mu.Unlock()
+	if down {
+		c.sys.send(c.cfg.Group.pid, &resumeChild{c.node})
+	} else {
+		c.nudge()
+	}
+	if (was || down) && c.sys.obs.Resumed != nil {
+		tell(c.sys.obs.Resumed, c.event())
+	}
+}
+
+// Restart replaces the instance after the event in hand, as after a failure
+// that concerned no event.
+func (c *core) Restart() { c.sys.send(c.cfg.Group.pid, &resumeChild{c.node}) }
+
+// Stop ends the actor. Events published from now on are not its any more;
+// those that wait go the way of rest, reason saying why. It does not block;
+// see Done.
+func (c *core) Stop(rest Rest, reason string) {
+	c.detach()
+	c.mu.Lock()
+	if !c.ending || Rest(c.rest.Load()) == Drain {
+		c.rest.Store(uint32(rest))
+		c.stopReason = reason
+	}
+	c.ending = true
+	c.mu.Unlock()
+	if rest == Drain {
+		c.nudge()
+		return
+	}
+	c.sys.as.Root.Stop(c.pid)
+}
+
+// Done is closed when the actor has stopped and every event of its mailbox has
+// its outcome, or is with the sink.
+func (c *core) Done() <-chan struct{} { return c.finished }
+
+// Interrupt ends the context of the handler that runs.
+func (c *core) Interrupt(cause error) {
+	c.mu.Lock()
+	cancel := c.cancel
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel(cause)
+	}
+}
+
+// handlerFailed reports an attempt to the observer.
+func (c *core) handlerFailed(seq uint64, f supervisor.Failure, d supervisor.Decision) {
+	o := &c.sys.obs
+	if d.Fault != nil && o.Fault != nil {
+		e := c.event()
+		e.Err = d.Fault
+		tell(o.Fault, e)
+	}
+	if o.Failed == nil && o.Retrying == nil {
+		return
+	}
+	e := c.event()
+	e.Sequence, e.Attempt, e.Cause, e.Err, e.Reason = seq, f.Attempt, f.Cause, f.Err, d.Reason
+	tell(o.Failed, e)
+	if d.Fate == supervisor.FateRetry {
+		e.Delay = d.Delay
+		tell(o.Retrying, e)
+	}
+}

@@ -1,0 +1,64 @@
+package actors
+
+import (
+	"context"
+	"time"
+)
+
+// Delivery says what is known about the event that a handler has in hand.
+type Delivery struct {
+	Topic      string
+	Subscriber string
+	// Sequence numbers the events of the topic from 1; numbers may be missing.
+	Sequence uint64
+	// Attempt counts from 1. Above 1 the handler may have done part of the work.
+	Attempt int
+	// PublishedAt is when the event was published. While all subscribers are
+	// busy the clock is read for one event in 16 only, and the others have
+	// the time of the one before.
+	PublishedAt time.Time
+	// Headers travelled with the event. They must not be changed.
+	Headers map[string]string
+	// LetterID names the dead letter that this is a redelivery of.
+	LetterID string
+}
+
+// DeliveryFrom returns the facts of the delivery that ctx belongs to, false
+// outside of a handler.
+//
+// Call it from the handler, before it returns: the context of a handler
+// without a timeout is used again for the next event. The copy may be kept.
+func DeliveryFrom(ctx context.Context) (Delivery, bool) {
+	if d, ok := ctx.Value(deliveryKey{}).(*deliveryCtx); ok {
+		return d.facts(), true
+	}
+	return Delivery{}, false
+}
+
+// callerOf returns the actor whose handler ctx belongs to, nil outside of one.
+func callerOf(ctx context.Context) *core {
+	if d, ok := ctx.Value(deliveryKey{}).(*deliveryCtx); ok {
+		return d.core
+	}
+	return nil
+}
+
+type deliveryKey struct{}
+
+// deliveryCtx is the context of a handler: that of its actor's instance, which
+// ends when the instance must go, or of one delivery with a deadline.
+//
+// One is made for each instance, not for each event, because it would be the
+// only allocation on the success path.
+type deliveryCtx struct {
+	context.Context
+	core  *core
+	facts func() Delivery
+}
+
+func (d *deliveryCtx) Value(key any) any {
+	if _, ok := key.(deliveryKey); ok {
+		return d
+	}
+	return d.Context.Value(key)
+}

@@ -1,0 +1,169 @@
+package actors
+
+import (
+	goruntime "runtime"
+	"time"
+
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// stopped follows the last call of user code. What is left is settled by a
+// goroutine that the system owns, because it may have to wait for the sink.
+func (c *Cell[T]) stopped() {
+	c.timer.Stop()
+	c.detach()
+	c.mu.Lock()
+	if !c.ending {
+		// The supervisor's doing.
+		c.ending = true
+		c.stopReason = supervisor.ReasonStopped
+		c.rest.Store(uint32(DeadLetterRest))
+	}
+	c.condition = StateStopped
+	c.mu.Unlock()
+	c.sys.owned.Go(c.settleRest)
+}
+
+// settleRest gives every event that is left its outcome.
+func (c *Cell[T]) settleRest() {
+	c.mu.Lock()
+	reason := c.stopReason
+	discard := Rest(c.rest.Load()) == Discard
+	lane := c.lane
+	c.lane = nil
+	c.mu.Unlock()
+
+	var left uint64
+	end := func(h *held[T], leave func()) {
+		left++
+		if discard {
+			c.mu.Lock()
+			leave()
+			c.drop(reason, 1)
+			c.mu.Unlock()
+			c.settle(h, reason, ErrStopped)
+			return
+		}
+		c.mu.Lock()
+		leave()
+		c.parked++
+		c.mu.Unlock()
+		c.buryWaiting(c.dead(h, reason))
+		c.settleOnly(h, ErrStopped)
+	}
+	if c.unburied != nil {
+		c.buryWaiting(c.unburied)
+		c.unburied = nil
+	}
+	if c.head != nil {
+		end(c.head, func() { c.retryWait-- })
+		c.head = nil
+	}
+	for _, h := range c.aside {
+		end(h, func() { c.retryWait-- })
+	}
+	c.aside = nil
+	for _, h := range lane {
+		end(h, func() { c.ledger.lane-- })
+	}
+	l := c.loop
+	for {
+		if _, ok := l.r.Next(); ok {
+			h := l.hold()
+			end(h, func() {
+				l.r.Publish(false)
+				c.saved = l.r
+			})
+			l.r.Settle()
+			continue
+		}
+		if l.r.Drained() {
+			break
+		}
+		// A publication that was accepted is between its claim and its end.
+		goruntime.Gosched()
+	}
+	c.mu.Lock()
+	c.saved = l.r // steps over tombstones count, too
+	c.mu.Unlock()
+	c.cursor.Close()
+	close(c.finished)
+	c.sys.poke()
+	if discard && left > 0 && c.sys.obs.Dropped != nil {
+		e := c.event()
+		e.Reason, e.Count = reason, left
+		tell(c.sys.obs.Dropped, e)
+	}
+	if c.sys.obs.Stopped != nil {
+		e := c.event()
+		e.Reason, e.Count = reason, left
+		tell(c.sys.obs.Stopped, e)
+	}
+}
+
+// buryWaiting waits for room in the sink, until the system may wait no longer.
+func (c *Cell[T]) buryWaiting(d *Dead) {
+	for {
+		room := make(chan struct{}, 1)
+		if c.sys.sink.Bury(d, func() {
+			select {
+			case room <- struct{}{}:
+			default:
+			}
+		}) {
+			return
+		}
+		select {
+		case <-room:
+		case <-c.sys.hard.Done():
+			d.Lost(ReasonDeadLettersUnavailable)
+			return
+		}
+	}
+}
+
+// State says what the actor is doing.
+func (c *core) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.condition == StateStopped || c.condition == StateEscalated || c.condition == StateCooldown ||
+		c.condition == StateHung || c.condition == StateBackoff:
+		return c.condition
+	case c.paused.Load():
+		return StatePaused
+	case c.busy:
+		return StateRunning
+	case c.condition == StateStarting:
+		return StateStarting
+	case c.ending:
+		return StateDraining
+	case c.box.state.Load() == boxDormant && c.ledger.parked > 0 && c.ledger.retryWait == 0:
+		return StateLettersFull
+	case c.ledger.retryWait > 0 && c.box.state.Load() == boxDormant:
+		return StateRetryWait
+	case c.box.state.Load() == boxIdle:
+		return StateIdle
+	}
+	return StateRunning
+}
+
+// Stalled reports whether the actor waits for something that is not an event:
+// a timer, an operator, room for a dead letter.
+func (c *core) Stalled() bool {
+	return c.box.state.Load() == boxDormant && c.signals().Load() == 0
+}
+
+// Name returns the topic and the name of the actor.
+func (c *core) Name() (topic, name string) { return c.cfg.Topic, c.cfg.Name }
+
+// Since returns for how long the event in hand has been there, or a little
+// less; zero if none is.
+func (c *Cell[T]) Since() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.busy {
+		return 0
+	}
+	return time.Since(epoch) - c.since
+}

@@ -1,0 +1,319 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// ErrNameTaken is returned for an actor or group whose name its group has
+// given to another one.
+var ErrNameTaken = errors.New("actors: name taken")
+
+// GroupConfig describes a group. The zero value is OneForOne with the default
+// restart policy.
+type GroupConfig struct {
+	// Strategy says who else is restarted when one of the group is.
+	Strategy supervisor.Strategy
+	// Restart is the group's own policy as a child of the group above: it
+	// counts what members escalate. A restart of a group restarts all of it.
+	Restart supervisor.Restart
+}
+
+// Group supervises actors and other groups. It is an actor itself; its
+// decisions are made on its goroutine, one after the other.
+type Group struct {
+	sys      *System
+	name     string
+	strategy supervisor.Strategy
+	pid      *actor.PID
+	parent   *Group // nil for the root
+	node     *node  // in the parent; nil for the root
+
+	// The group's goroutine's.
+	members []*node // in order of start
+}
+
+// node is the place of an actor or group in the group above it.
+type node struct {
+	name  string
+	pid   *actor.PID
+	cell  *core  // one of the two
+	group *Group //
+
+	restart supervisor.Restart
+	mu      sync.Mutex
+	limit   *supervisor.Intensity
+
+	timer *time.Timer // the restart that is due, the group's goroutine's
+	epoch int         // counts restarts, so that a late timer is known
+}
+
+func newNode(name string, restart supervisor.Restart) *node {
+	return &node{name: name, restart: restart, limit: supervisor.NewIntensity(restart)}
+}
+
+func (n *node) started(now time.Time) {
+	n.mu.Lock()
+	n.limit.Started(now)
+	n.mu.Unlock()
+}
+
+func (n *node) failed(now time.Time, cause supervisor.Cause) supervisor.Verdict {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.limit.Failed(now, cause)
+}
+
+// Messages to a group's actor.
+type (
+	spawnChild struct {
+		node    *node
+		props   *actor.Props
+		prepare func() error // once the name is known to be free
+		reply   chan error
+	}
+	resumeChild struct{ node *node }
+	restartDue  struct {
+		node  *node
+		epoch int
+	}
+	childEscalated struct {
+		node *node // the group that escalates
+		f    *fault
+	}
+	restartAll struct{}
+)
+
+// Group makes a group inside g.
+func (g *Group) Group(name string, cfg GroupConfig) (*Group, error) {
+	if name == "" {
+		return nil, errors.New("actors: group name \"\": must not be empty")
+	}
+	cfg.Restart = cfg.Restart.WithDefaults()
+	faults := []error{cfg.Restart.Validate()}
+	if cfg.Strategy > supervisor.RestForOne {
+		faults = append(faults, fmt.Errorf("Strategy %v: is not a strategy", cfg.Strategy))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, fmt.Errorf("actors: group %q: %w", name, err)
+	}
+	sub := &Group{sys: g.sys, parent: g, name: name, strategy: cfg.Strategy}
+	sub.node = newNode(name, cfg.Restart)
+	sub.node.group = sub
+	props := actor.PropsFromProducer(func() actor.Actor { return sub }, actor.WithSupervisor(sub))
+	if err := g.ask(sub.node, props, func() error { return nil }); err != nil {
+		return nil, err
+	}
+	sub.pid = sub.node.pid
+	return sub, nil
+}
+
+// Name returns the group's name.
+func (g *Group) Name() string { return g.name }
+
+// spawn starts a cell in the group, after prepare.
+func (g *Group) spawn(c *core, a actor.Actor, prepare func() error) error {
+	c.node = newNode(c.name(), c.cfg.Policy.Restart)
+	c.node.cell = c
+	props := actor.PropsFromProducer(func() actor.Actor { return a },
+		actor.WithMailbox(func() actor.Mailbox { return c.box }))
+	return g.ask(c.node, props, prepare)
+}
+
+func (g *Group) ask(n *node, props *actor.Props, prepare func() error) error {
+	reply := make(chan error, 1)
+	g.sys.send(g.pid, &spawnChild{n, props, prepare, reply})
+	select {
+	case err := <-reply:
+		return err
+	case <-g.sys.closed:
+		return ErrStopped
+	}
+}
+
+// Receive makes Group an actor.Actor.
+func (g *Group) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *spawnChild:
+		m.reply <- g.add(ctx, m)
+	case *resumeChild:
+		g.begin(ctx.(actor.Supervisor), m.node)
+	case *restartDue:
+		if m.node.epoch == m.epoch {
+			g.begin(ctx.(actor.Supervisor), m.node)
+		}
+	case *childEscalated:
+		g.answer(ctx.(actor.Supervisor), m.node, m.f, supervisor.DirectiveRestart)
+	case *restartAll:
+		for _, n := range slices.Clone(g.members) {
+			g.renew(ctx.(actor.Supervisor), n)
+		}
+	case *actor.Terminated:
+		g.members = slices.DeleteFunc(g.members, func(n *node) bool {
+			gone := n.pid.Equal(m.Who)
+			if gone {
+				n.forget()
+			}
+			return gone
+		})
+	case *actor.Stopping:
+		for _, n := range g.members {
+			n.forget()
+		}
+	}
+}
+
+func (g *Group) add(ctx actor.Context, m *spawnChild) error {
+	if slices.ContainsFunc(g.members, func(n *node) bool { return n.name == m.node.name }) {
+		return fmt.Errorf("%w: %s", ErrNameTaken, m.node.name)
+	}
+	if err := m.prepare(); err != nil {
+		return err
+	}
+	// The tree's own names are unique for ever, so that an actor may take the
+	// name of one that has just stopped.
+	m.node.pid = nil
+	pid, err := ctx.SpawnNamed(m.props.Clone(actor.WithOnInit(func(c actor.Context) {
+		m.node.pid = c.Self()
+		if m.node.cell != nil {
+			m.node.cell.pid = c.Self()
+		}
+	})), fmt.Sprintf("%s-%d", m.node.name, g.sys.serial.Add(1)))
+	if err != nil {
+		return fmt.Errorf("actors: spawn %s: %w", m.node.name, err)
+	}
+	m.node.pid = pid
+	g.members = append(g.members, m.node)
+	return nil
+}
+
+// HandleFailure makes Group an actor.SupervisorStrategy.
+func (g *Group) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
+	k := slices.IndexFunc(g.members, func(n *node) bool { return n.pid.Equal(child) })
+	if k < 0 {
+		return // it is stopping
+	}
+	f, ok := message.(*fault)
+	if !ok {
+		// Not a failure that a cell has reported: a group that panicked, which
+		// is a fault of ours. Its members are better off as they are.
+		sup.ResumeChildren(child)
+		return
+	}
+	g.answer(sup, g.members[k], f, f.directive)
+}
+
+// answer carries out the directive for a member that has failed and is suspended.
+func (g *Group) answer(sup actor.Supervisor, n *node, f *fault, directive supervisor.Directive) {
+	var v supervisor.Verdict
+	switch directive {
+	case supervisor.DirectiveRestart:
+		v = n.failed(time.Now(), f.Cause)
+	case supervisor.DirectiveStop:
+		v.Action = supervisor.ActStop
+	case supervisor.DirectiveEscalate:
+		v.Action = supervisor.ActEscalate
+	default:
+		sup.ResumeChildren(n.pid)
+		return
+	}
+	e := n.event()
+	e.Cause, e.Err, e.Delay = f.Cause, f.Err, v.Delay
+	obs := &g.sys.obs
+	switch v.Action {
+	case supervisor.ActRestart:
+		tell(obs.Restarting, e)
+		if v.Delay <= 0 {
+			g.begin(sup, n)
+			return
+		}
+		n.down(StateBackoff)
+		g.later(n, v.Delay)
+	case supervisor.ActPause:
+		n.down(StateCooldown)
+		e.Reason = ReasonIntensity
+		g.later(n, v.Delay)
+		tell(obs.Paused, e)
+	case supervisor.ActStop:
+		sup.StopChildren(n.pid)
+	case supervisor.ActEscalate:
+		if g.parent == nil {
+			// The end of the line: nothing here dies of it, and nothing is
+			// lost. A person has to look.
+			n.down(StateEscalated)
+			tell(obs.Escalated, e)
+			return
+		}
+		n.down(StateBackoff)
+		g.sys.send(g.parent.pid, &childEscalated{g.node, f})
+	}
+}
+
+// begin restarts n and whom the strategy adds.
+func (g *Group) begin(sup actor.Supervisor, n *node) {
+	k := slices.Index(g.members, n)
+	if k < 0 {
+		return
+	}
+	from, to := g.strategy.Affected(len(g.members), k)
+	for _, m := range slices.Clone(g.members[from:to]) {
+		if m != n && m.restart.Type == supervisor.RestartNever {
+			sup.StopChildren(m.pid)
+			continue
+		}
+		g.renew(sup, m)
+	}
+}
+
+// renew restarts one member.
+func (g *Group) renew(sup actor.Supervisor, n *node) {
+	n.forget()
+	if n.group != nil {
+		g.sys.send(n.pid, &restartAll{})
+		return
+	}
+	sup.RestartChildren(n.pid)
+}
+
+// later restarts n after the delay.
+func (g *Group) later(n *node, delay time.Duration) {
+	n.forget()
+	due := &restartDue{n, n.epoch}
+	n.timer = time.AfterFunc(delay, func() { g.sys.send(g.pid, due) })
+}
+
+// forget cancels the restart that is due.
+func (n *node) forget() {
+	n.epoch++
+	if n.timer != nil {
+		n.timer.Stop()
+		n.timer = nil
+	}
+}
+
+// down marks that a failed actor will not be restarted at once.
+func (n *node) down(s State) {
+	if n.cell == nil {
+		return
+	}
+	n.cell.mu.Lock()
+	n.cell.condition = s
+	if s == StateCooldown {
+		n.cell.pauses++
+	}
+	n.cell.mu.Unlock()
+	n.cell.sys.poke()
+}
+
+func (n *node) event() Event {
+	if n.cell != nil {
+		return n.cell.event()
+	}
+	return Event{Subscriber: n.name}
+}

@@ -1,0 +1,128 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/troupe-go/troupe/mailbox"
+)
+
+// ErrWouldDeadlock is returned to a handler whose publication or question could
+// only go on after the handler itself has returned: into its own full mailbox,
+// or around a circle of handlers that wait for each other.
+var ErrWouldDeadlock = errors.New("actors: would deadlock")
+
+// Guard is asked by the logs of a system whenever a publisher has to wait. It
+// keeps track of which handler waits for which actors.
+type Guard struct {
+	// Held is [SystemConfig].Held.
+	Held func(topics, names []string, waited time.Duration)
+
+	mu    sync.Mutex
+	waits map[*core]func() []any // a handler, and whom it waits for now
+}
+
+// Admit lets handlers publish into a log that drains, so that a pipeline can
+// flush.
+func (g *Guard) Admit(ctx context.Context) bool { return callerOf(ctx) != nil }
+
+// Wait makes Guard a mailbox.Gatekeeper.
+func (g *Guard) Wait(ctx context.Context, full func() []any) (mailbox.Wait, error) {
+	w := &guardWait{g: g, who: callerOf(ctx), full: full}
+	if err := w.enter(); err != nil {
+		return nil, err
+	}
+	w.report(0)
+	return w, nil
+}
+
+// asks notes that the handler of ctx waits for the actor's answer.
+func (g *Guard) asks(ctx context.Context, whom *core) (leave func(), err error) {
+	w := &guardWait{g: g, who: callerOf(ctx), full: func() []any { return []any{whom} }}
+	return w.Done, w.enter()
+}
+
+type guardWait struct {
+	g    *Guard
+	who  *core // nil outside of handlers
+	full func() []any
+}
+
+func (w *guardWait) enter() error {
+	if w.who == nil {
+		return nil
+	}
+	w.g.mu.Lock()
+	if w.g.waits == nil {
+		w.g.waits = map[*core]func() []any{}
+	}
+	w.g.waits[w.who] = w.full
+	w.g.mu.Unlock()
+	if err := w.circle(); err != nil {
+		w.Done()
+		return err
+	}
+	return nil
+}
+
+// circle looks for a way from the actors that this handler waits for back to it.
+// Which mailboxes are full changes all the time, so it is looked up on the way.
+func (w *guardWait) circle() error {
+	if w.who == nil {
+		return nil
+	}
+	seen := map[*core]bool{}
+	next := w.full()
+	for len(next) > 0 {
+		c, _ := next[len(next)-1].(*core)
+		next = next[:len(next)-1]
+		if c == nil || seen[c] {
+			continue
+		}
+		if c == w.who {
+			return fmt.Errorf("%w: %s waits for itself", ErrWouldDeadlock, c.name())
+		}
+		seen[c] = true
+		w.g.mu.Lock()
+		full := w.g.waits[c]
+		w.g.mu.Unlock()
+		if full != nil {
+			next = append(next, full()...)
+		}
+	}
+	return nil
+}
+
+// Still looks again: the circle may have been closed by others since.
+func (w *guardWait) Still(waited time.Duration) error {
+	w.report(waited)
+	return w.circle()
+}
+
+func (w *guardWait) Done() {
+	if w.who == nil {
+		return
+	}
+	w.g.mu.Lock()
+	delete(w.g.waits, w.who)
+	w.g.mu.Unlock()
+}
+
+func (w *guardWait) report(waited time.Duration) {
+	if w.g.Held == nil {
+		return
+	}
+	var topics, names []string
+	for _, o := range w.full() {
+		if c, ok := o.(*core); ok {
+			topics = append(topics, c.cfg.Topic)
+			names = append(names, c.cfg.Name)
+		}
+	}
+	if len(names) > 0 {
+		w.g.Held(topics, names, waited)
+	}
+}

@@ -1,0 +1,117 @@
+package actors
+
+import (
+	"maps"
+	"sync"
+)
+
+// Counts is the account of one actor. At every moment
+//
+//	Deliveries = Done + DeadLettered + Σ Dropped + Queued + InFlight + RetryWait + Parked
+//
+// While events flow, Done and InFlight lag behind by at most one checkpoint: 64
+// events of a handler that takes less than a microsecond, else none.
+type Counts struct {
+	Deliveries   uint64
+	Done         uint64
+	DeadLettered uint64
+	Dropped      map[string]uint64
+	Queued       uint64
+	InFlight     uint64
+	RetryWait    uint64
+	Parked       uint64 // on their way into the dead-letter store
+
+	Redelivered uint64 // deliveries that are dead letters given back
+	Failures    uint64 // failed attempts
+	Retries     uint64
+	Restarts    uint64
+	Pauses      uint64
+	Abandoned   uint64 // handlers that were given up
+	Late        uint64 // events that abandoned handlers finished after all
+	Zombies     int    // abandoned handlers that still run
+}
+
+// TotalDropped returns the sum over all reasons.
+func (c Counts) TotalDropped() uint64 {
+	var n uint64
+	for _, k := range c.Dropped {
+		n += k
+	}
+	return n
+}
+
+// Balance returns Deliveries minus everything they are accounted for by. It is
+// zero.
+func (c Counts) Balance() int64 {
+	return int64(c.Deliveries - c.Done - c.DeadLettered - c.TotalDropped() - c.Queued - c.InFlight - c.RetryWait - c.Parked)
+}
+
+// Add adds the counts of d to c.
+func (c *Counts) Add(d Counts) {
+	c.Deliveries += d.Deliveries
+	c.Done += d.Done
+	c.DeadLettered += d.DeadLettered
+	if c.Dropped == nil {
+		c.Dropped = map[string]uint64{}
+	}
+	for k, n := range d.Dropped {
+		c.Dropped[k] += n
+	}
+	c.Queued += d.Queued
+	c.InFlight += d.InFlight
+	c.RetryWait += d.RetryWait
+	c.Parked += d.Parked
+	c.Redelivered += d.Redelivered
+	c.Failures += d.Failures
+	c.Retries += d.Retries
+	c.Restarts += d.Restarts
+	c.Pauses += d.Pauses
+	c.Abandoned += d.Abandoned
+	c.Late += d.Late
+	c.Zombies += d.Zombies
+}
+
+// ledger is what a cell has written down so far. Each count is written when it
+// happens, by whoever does it, so that the balance of Counts is a check and not
+// a definition.
+type ledger struct {
+	mu      sync.Mutex
+	changed func() // called, unlocked, after something has ended
+
+	done, deadLettered uint64
+	dropped            map[string]uint64
+	busy               bool // an event is in hand
+	retryWait          uint64
+	parked             uint64
+	lane               uint64 // redeliveries that wait
+	redelivered        uint64
+	failures, retries  uint64
+	restarts, pauses   uint64
+	abandoned, late    uint64
+	zombies            int
+	untold             uint64 // drops that the observer does not know of yet
+}
+
+func (l *ledger) drop(reason string, n uint64) {
+	if l.dropped == nil {
+		l.dropped = map[string]uint64{}
+	}
+	l.dropped[reason] += n
+}
+
+// counts returns all but Deliveries and Queued. The caller holds mu.
+func (l *ledger) counts() Counts {
+	c := Counts{
+		Done: l.done, DeadLettered: l.deadLettered, Dropped: maps.Clone(l.dropped),
+		RetryWait: l.retryWait, Parked: l.parked, Redelivered: l.redelivered,
+		Failures: l.failures, Retries: l.retries, Restarts: l.restarts, Pauses: l.pauses,
+		Abandoned: l.abandoned, Late: l.late, Zombies: l.zombies,
+	}
+	if l.busy {
+		c.InFlight = 1
+	}
+	if c.Dropped == nil {
+		c.Dropped = map[string]uint64{}
+	}
+	return c
+}

@@ -1,0 +1,456 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	goruntime "runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-go/troupe/mailbox"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+const (
+	// quantum is how many events a batch may take before others get the
+	// processor. It bounds how long a busy actor keeps a processor to itself
+	// to about 10 µs of our own work.
+	quantum = 1024
+	// maxStride is how many events a fast handler gets between checkpoints. A
+	// checkpoint costs about 60 ns; at 64 events that is 1 ns each, and going
+	// to 256 was not measurable (DESIGN.md).
+	maxStride = 64
+	// fast is the time per event below which checkpoints are spread out.
+	fast = time.Microsecond
+)
+
+// loop is one goroutine's way through a cell's events. Everything in it belongs
+// to the goroutine that runs the cell, but for sig.
+type loop[T any] struct {
+	c       *Cell[T]
+	r       mailbox.Reader[T]
+	sig     *atomic.Uint32
+	receive func(context.Context, T) error
+	ctx     *deliveryCtx
+
+	done   uint64        // handled since the last checkpoint
+	left   int           // events until the next one
+	stride int           // events between two
+	last   time.Duration // when the last one was
+	cur    *held[T]      // in hand, if it was held before
+	exited bool          // this goroutine was given up and has said so
+}
+
+// batch handles events until there are none, a signal asks for attention or
+// the quantum is used up.
+func (l *loop[T]) batch() {
+	returned := false
+	defer func() {
+		if !returned {
+			l.crashed(recover())
+		}
+	}()
+	c := l.c
+	special := l.special()
+	l.left = 1
+	for n := quantum; n > 0; n-- {
+		if l.sig.Load() != 0 || l.receive == nil {
+			break
+		}
+		var ev T
+		if special {
+			h := l.nextHeld()
+			if h != nil {
+				if !l.attempt(h) {
+					break
+				}
+				special = l.special()
+				continue
+			}
+			if special = c.head != nil; special {
+				break // not due: nothing may overtake it
+			}
+		}
+		ev, ok := l.r.Next()
+		if !ok {
+			break
+		}
+		if l.left--; l.left <= 0 {
+			l.checkpoint(true)
+		}
+		var err error
+		if c.cfg.Timeout == 0 {
+			err = l.receive(l.ctx, ev)
+		} else {
+			err = l.timed(ev)
+		}
+		if err != nil {
+			if l.sig.Load()&sigGone != 0 {
+				break
+			}
+			if !l.failed(err) {
+				break
+			}
+			special = l.special()
+			l.left = 1
+			continue
+		}
+		if c.settled != nil {
+			c.settled(ev, nil)
+		}
+		l.done++
+	}
+	l.checkpoint(false)
+	l.finishDraining()
+	returned = true
+}
+
+// special reports whether events may wait elsewhere than in the log.
+func (l *loop[T]) special() bool {
+	c := l.c
+	if c.head != nil || len(c.aside) > 0 {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.lane) > 0
+}
+
+// nextHeld returns the next event that has left the log before and may be
+// handled now.
+func (l *loop[T]) nextHeld() *held[T] {
+	c := l.c
+	if h := c.head; h != nil {
+		if h.due.After(time.Now()) {
+			return nil
+		}
+		return h
+	}
+	if len(c.aside) > 0 {
+		if h := c.aside.next(time.Now()); h != nil {
+			return h
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.lane) == 0 {
+		return nil
+	}
+	h := c.lane[0]
+	c.lane[0] = nil
+	c.lane = c.lane[1:]
+	// From queued to waiting in one step, so that the account adds up at any
+	// moment; attempt takes it from there.
+	c.ledger.lane--
+	c.retryWait++
+	return h
+}
+
+// attempt handles an event that was held. It reports whether the batch goes on.
+func (l *loop[T]) attempt(h *held[T]) bool {
+	c := l.c
+	c.head = nil
+	l.last, l.left = time.Since(epoch), 1
+	l.flush(func() {
+		c.retryWait--
+		c.busy = true
+		c.cur = h
+		if h.attempt > 0 {
+			c.retries++
+		}
+	})
+	l.cur = h
+	var err error
+	if c.cfg.Timeout == 0 {
+		err = l.receive(l.ctx, h.ev)
+	} else {
+		err = l.timed(h.ev)
+	}
+	if l.sig.Load()&sigGone != 0 {
+		return false
+	}
+	if err != nil {
+		return l.failed(err)
+	}
+	l.cur = nil
+	l.flush(func() {
+		c.busy = false
+		c.cur = nil
+		c.ledger.done++
+	})
+	c.settle(h, "", nil)
+	return true
+}
+
+// timed calls the handler with a deadline.
+func (l *loop[T]) timed(ev T) error {
+	c := l.c
+	ctx, cancel := context.WithTimeoutCause(l.ctx.Context, c.cfg.Timeout, supervisor.ErrTimeout)
+	defer cancel()
+	d := l.facts()
+	turn := c.turn
+	guard := time.AfterFunc(c.cfg.Timeout+c.cfg.Grace, func() { c.giveUp(l, turn, false) })
+	defer guard.Stop()
+	err := l.receive(&deliveryCtx{Context: ctx, core: &c.core, facts: func() Delivery { return d }}, ev)
+	if err != nil && context.Cause(ctx) == supervisor.ErrTimeout {
+		return lateError{err}
+	}
+	return err
+}
+
+// lateError is what a handler returned after its deadline.
+type lateError struct{ error }
+
+func (e lateError) Unwrap() []error { return []error{supervisor.ErrTimeout, e.error} }
+
+// facts describes the event in hand.
+func (l *loop[T]) facts() Delivery {
+	c := l.c
+	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Attempt: 1}
+	if h := l.cur; h != nil {
+		d.Sequence, d.PublishedAt, d.Headers, d.Attempt = h.seq, h.publishedAt, h.headers, h.attempt+1
+		if h.redelivery != nil {
+			d.LetterID = h.redelivery.LetterID
+		}
+		return d
+	}
+	d.Sequence = l.r.Seq()
+	var meta *mailbox.Meta
+	if d.PublishedAt, meta = l.r.Facts(); meta != nil {
+		d.Headers = meta.Headers
+	}
+	return d
+}
+
+// checkpoint writes down how far the loop has come. With inHand, Next has just
+// returned an event that is about to be handled.
+func (l *loop[T]) checkpoint(inHand bool) {
+	now := time.Since(epoch)
+	if n := l.done; n > 0 {
+		if l.c.cfg.Timeout > 0 || l.c.boxed() || now-l.last > time.Duration(n)*fast {
+			l.stride = 1
+		} else {
+			l.stride = min(2*l.stride, maxStride, max(1, l.c.cfg.Capacity/maxStride))
+		}
+	}
+	l.last = now
+	l.left = l.stride
+	c := l.c
+	l.flush(func() { c.busy = inHand })
+}
+
+// epoch makes time.Since the cheapest clock there is.
+var epoch = time.Now()
+
+// flush writes the loop's progress and what change does to the ledger as one
+// step, and lets publishers and the sweeper know. A goroutine that has been
+// given up ends here.
+func (l *loop[T]) flush(change func()) {
+	c := l.c
+	c.mu.Lock()
+	if l.sig.Load()&sigGone != 0 {
+		c.mu.Unlock()
+		l.exit()
+	}
+	c.ledger.done += l.done
+	l.done = 0
+	change()
+	c.turn++
+	c.since = l.last
+	c.settling = false
+	if c.condition == StateHung {
+		c.condition = ""
+	}
+	l.r.Publish(c.busy && c.cur == nil)
+	c.saved = l.r
+	c.mu.Unlock()
+	l.r.Settle()
+}
+
+// exit ends a goroutine that has been given up, without a further step: its
+// stack leads through state that belongs to another goroutine by now.
+func (l *loop[T]) exit() {
+	l.wentLate()
+	goruntime.Goexit()
+}
+
+func (l *loop[T]) wentLate() {
+	if l.exited {
+		return
+	}
+	l.exited = true
+	c := l.c
+	c.mu.Lock()
+	c.zombies--
+	c.late += l.done + 1
+	hung, next, turn := c.condition == StateHung, c.loop, c.turn
+	c.mu.Unlock()
+	if hung {
+		c.giveUp(next, turn, false) // there were too many of us before
+	}
+	if c.sys.obs.Late != nil {
+		tell(c.sys.obs.Late, c.event())
+	}
+}
+
+// crashed answers a handler that did not return: a panic, or a Goexit if value
+// is nil.
+func (l *loop[T]) crashed(value any) {
+	if l.sig.Load()&sigGone != 0 {
+		l.wentLate()
+		if value != nil {
+			goruntime.Goexit()
+		}
+		return
+	}
+	f := supervisor.Failure{Cause: supervisor.CauseGoexit, Err: supervisor.ErrGoexit}
+	if value != nil {
+		f = supervisor.Failure{Cause: supervisor.CausePanic, Err: &supervisor.PanicError{Value: value, Stack: trimmed(callers())}}
+	}
+	l.fail(f)
+}
+
+// failed answers an error of the handler. It reports whether the batch goes on.
+func (l *loop[T]) failed(err error) bool {
+	f := supervisor.Failure{Cause: supervisor.CauseError, Err: err}
+	if late, ok := err.(lateError); ok {
+		f.Cause = supervisor.CauseTimeout
+		f.Err = errors.Join(supervisor.ErrTimeout, late.error)
+	}
+	return l.fail(f)
+}
+
+// fail settles what becomes of the event in hand and of the actor.
+func (l *loop[T]) fail(f supervisor.Failure) bool {
+	c := l.c
+	c.mu.Lock()
+	if l.sig.Load()&sigGone != 0 {
+		c.mu.Unlock()
+		l.exit()
+	}
+	c.settling = true // from here on it is too late to give the call up
+	c.mu.Unlock()
+	h := l.cur
+	if h == nil {
+		h = l.hold()
+	}
+	if f.Cause == supervisor.CauseError && context.Cause(l.ctx.Context) != nil {
+		// It was told to stop, so it is not to blame.
+		l.keep(h, 0)
+		return false
+	}
+	h.attempt++
+	f.Attempt = h.attempt
+	started := epoch.Add(l.last)
+	h.record(Attempt{Number: h.attempt, Started: started, Duration: time.Since(started), Cause: f.Cause, Err: f.Err})
+	d := c.cfg.Policy.Decision(f, rand.Float64())
+	if r := h.redelivery; r != nil && r.Budget > 0 && h.attempt >= r.Budget && d.Fate == supervisor.FateRetry {
+		d.Fate, d.Reason = supervisor.FateDeadLetter, supervisor.ReasonExhausted
+	}
+	switch d.Fate {
+	case supervisor.FateRetry:
+		l.keep(h, d.Delay)
+	case supervisor.FateDone:
+		l.close(h, func() { c.ledger.done++ })
+		c.settle(h, "", nil)
+	case supervisor.FateDrop:
+		l.close(h, func() { c.drop(d.Reason, 1) })
+		c.settle(h, d.Reason, f.Err)
+		if c.sys.obs.Dropped != nil {
+			e := c.event()
+			e.Sequence, e.Attempt, e.Cause, e.Err, e.Reason, e.Count = h.seq, h.attempt, f.Cause, f.Err, d.Reason, 1
+			tell(c.sys.obs.Dropped, e)
+		}
+	default:
+		l.close(h, func() { c.parked++ })
+		c.bury(c.dead(h, d.Reason))
+		c.settleOnly(h, f.Err)
+	}
+	c.mu.Lock()
+	if d.Fate != supervisor.FateDone {
+		c.failures++
+	}
+	c.mu.Unlock()
+	c.handlerFailed(h.seq, f, d)
+	if d.Directive != supervisor.DirectiveResume {
+		c.report(f, d.Directive)
+		return false
+	}
+	return c.head == nil && c.unburied == nil
+}
+
+// hold takes the event in hand out of the log.
+func (l *loop[T]) hold() *held[T] {
+	h := &held[T]{ev: l.r.Last(), seq: l.r.Seq()}
+	var meta *mailbox.Meta
+	if h.publishedAt, meta = l.r.Facts(); meta != nil {
+		h.headers = meta.Headers
+	}
+	return h
+}
+
+// close ends the time in hand of h.
+func (l *loop[T]) close(h *held[T], change func()) {
+	c := l.c
+	l.cur = nil
+	l.flush(func() {
+		c.busy = false
+		c.cur = nil
+		change()
+	})
+}
+
+// keep makes h wait for its next attempt.
+func (l *loop[T]) keep(h *held[T], delay time.Duration) {
+	c := l.c
+	l.close(h, func() { c.retryWait++ })
+	h.due = time.Time{}
+	if delay > 0 {
+		h.due = time.Now().Add(delay)
+	}
+	if (c.cfg.Ordering == Parked || h.redelivery != nil) && len(c.aside) < c.cfg.MaxParked {
+		c.aside.add(h)
+		return
+	}
+	c.head = h
+}
+
+// bury hands d, which the ledger counts as parked, to the sink.
+func (c *Cell[T]) bury(d *Dead) {
+	c.hasRoom.Store(false)
+	if !c.sys.sink.Bury(d, c.roomMade) {
+		c.unburied = d
+	}
+}
+
+func (c *Cell[T]) dead(h *held[T], reason string) *Dead {
+	return &Dead{
+		Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Event: h.ev, Sequence: h.seq, PublishedAt: h.publishedAt,
+		Headers: h.headers, Reason: reason, Attempts: h.attempts, AttemptCount: h.attemptCount,
+		Redelivery: h.redelivery, ledger: &c.ledger, tell: &c.sys.obs,
+	}
+}
+
+// settle tells who waits for it how h has ended, unless as a dead letter.
+func (c *Cell[T]) settle(h *held[T], dropped string, err error) {
+	if h.redelivery != nil && h.redelivery.Ended != nil {
+		h.redelivery.Ended(dropped, err)
+	}
+	c.settleOnly(h, err)
+}
+
+func (c *Cell[T]) settleOnly(h *held[T], err error) {
+	if c.settled != nil {
+		c.settled(h.ev, err)
+	}
+}
+
+// finishDraining stops a draining cell that has nothing left.
+func (l *loop[T]) finishDraining() {
+	c := l.c
+	if c.drained() {
+		c.rest.Store(uint32(DeadLetterRest)) // nothing is left; asks once
+		c.sys.as.Root.Stop(c.pid)
+	}
+}

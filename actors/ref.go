@@ -1,0 +1,150 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/troupe-go/troupe/mailbox"
+)
+
+// ErrNoReply is what Ask returns when the actor has handled the message without
+// replying.
+var ErrNoReply = errors.New("actors: no reply")
+
+// Ref is how an actor of the user's own is told messages of type M. It is safe
+// for concurrent use, and stays valid through restarts.
+type Ref[M any] struct {
+	cell  *Cell[envelope[M]]
+	log   *mailbox.Log[envelope[M]]
+	guard *Guard
+}
+
+// envelope is a message with the ask that waits for its outcome, if one does.
+type envelope[M any] struct {
+	m   M
+	ask *asking
+}
+
+// Spawn starts an actor under supervision. make makes its first instance and,
+// after each failure that calls for a restart, a fresh one.
+//
+// Errors: what is wrong with cfg, all at once; [ErrNameTaken]; [ErrStopped].
+func Spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Config) (*Ref[M], error) {
+	cfg.Name = name
+	if factory == nil {
+		return nil, fmt.Errorf("actors: spawn %q: factory: must not be nil", name)
+	}
+	ref := &Ref[M]{log: mailbox.NewLog[envelope[M]](sys.guard), guard: sys.guard}
+	cell, err := SpawnCell(sys, ref.log, CellConfig[envelope[M]]{
+		Config: cfg,
+		Factory: func() Behavior[envelope[M]] {
+			b := factory()
+			wrapped := Behavior[envelope[M]]{Start: b.Start, Stop: b.Stop}
+			if b.Receive != nil {
+				wrapped.Receive = func(ctx context.Context, e envelope[M]) error { return b.Receive(ctx, e.m) }
+			}
+			return wrapped
+		},
+		Settled: func(e envelope[M], err error) { e.ask.settled(err) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("actors: spawn %q: %w", name, err)
+	}
+	ref.cell = cell
+	return ref, nil
+}
+
+// Tell puts m into the actor's mailbox. A nil error means that it will be
+// handled or end as a dead letter or counted drop.
+//
+// Tell waits while a Block mailbox is full, until there is room, ctx ends or
+// the actor stops. Errors: mailbox.ErrFull, [ErrStopped], [ErrWouldDeadlock],
+// the cause of ctx.
+func (r *Ref[M]) Tell(ctx context.Context, m M) error {
+	return told(r.log.Append(ctx, envelope[M]{m: m}))
+}
+
+func told(err error) error {
+	if errors.Is(err, mailbox.ErrNoSubscriber) || errors.Is(err, mailbox.ErrClosed) {
+		return ErrStopped
+	}
+	return err
+}
+
+// Cell returns the actor's account and controls.
+func (r *Ref[M]) Cell() *Cell[envelope[M]] { return r.cell }
+
+// Stop ends the actor; see [Rest] for what becomes of the messages that wait.
+// It returns when no handler runs any more, or when ctx ends.
+func (r *Ref[M]) Stop(ctx context.Context, rest Rest) error {
+	r.cell.Stop(rest, "stopped")
+	if callerOf(ctx) == &r.cell.core {
+		return nil // from its own handler: it stops after it
+	}
+	select {
+	case <-r.cell.Done():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// asking is one Ask that waits.
+type asking struct {
+	once sync.Once
+	done chan struct{}
+	err  error
+}
+
+// settled ends the wait of an ask that has not been replied to.
+func (a *asking) settled(err error) {
+	if a == nil {
+		return
+	}
+	a.once.Do(func() {
+		if a.err = err; err == nil {
+			a.err = ErrNoReply
+		}
+		close(a.done)
+	})
+}
+
+// Ask tells the actor the message that build makes and waits for the reply. The
+// message carries the function that replies; only its first call counts, and a
+// call that comes when nobody waits any more does nothing.
+//
+// Besides those of Tell, errors are: why the actor did not handle the message,
+// once it has given up on it; [ErrNoReply]; the cause of ctx.
+func Ask[M, R any](ctx context.Context, ref *Ref[M], build func(reply func(R)) M) (R, error) {
+	var answer R
+	a := &asking{done: make(chan struct{})}
+	m := build(func(r R) {
+		a.once.Do(func() {
+			answer = r
+			close(a.done)
+		})
+	})
+	var none R
+	if own := callerOf(ctx); own != nil && own == &ref.cell.core {
+		return none, fmt.Errorf("%w: %s asks itself", ErrWouldDeadlock, own.name())
+	}
+	leave, err := ref.guard.asks(ctx, &ref.cell.core)
+	if err != nil {
+		return none, err
+	}
+	defer leave()
+	if err := told(ref.log.Append(ctx, envelope[M]{m: m, ask: a})); err != nil {
+		return none, err
+	}
+	select {
+	case <-a.done:
+		if a.err != nil {
+			return none, a.err
+		}
+		return answer, nil
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}

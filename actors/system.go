@@ -1,0 +1,138 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/sourcegraph/conc"
+)
+
+// System is a tree of supervised actors. Several may live in one process.
+type System struct {
+	as     *actor.ActorSystem
+	root   *Group
+	sink   Sink
+	obs    Observer
+	guard  *Guard
+	ctx    context.Context // above the context of every instance
+	cancel context.CancelCauseFunc
+	hard   context.Context // ends when nothing may be waited for any more
+	giveUp context.CancelFunc
+	closed chan struct{}
+	close  sync.Once
+	owned  conc.WaitGroup
+	serial atomic.Uint64
+
+	watchers atomic.Int32
+	watchMu  sync.Mutex
+	watched  chan struct{}
+}
+
+// SystemConfig describes a System.
+type SystemConfig struct {
+	// Sink takes dead events. Nil drops and counts them.
+	Sink Sink
+	// Observer is told what happens.
+	Observer Observer
+	// Held, if set, is told that a publisher is held back by full mailboxes: at
+	// once, then every second, with topic and name of each. It must not block.
+	Held func(topics, names []string, waited time.Duration)
+	// Logger receives what protoactor-go has to say. Nil is silent.
+	Logger *slog.Logger
+}
+
+// NewSystem starts a tree with an empty root group.
+func NewSystem(cfg SystemConfig) (*System, error) {
+	s := &System{guard: &Guard{Held: cfg.Held}, sink: cfg.Sink, obs: cfg.Observer, closed: make(chan struct{}), watched: make(chan struct{})}
+	if s.sink == nil {
+		s.sink = noSink{}
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.hard, s.giveUp = context.WithCancel(context.Background())
+	logger := cfg.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	s.as = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return logger }))
+	s.root = &Group{sys: s, name: "root"}
+	props := actor.PropsFromProducer(func() actor.Actor { return s.root },
+		actor.WithSupervisor(s.root), actor.WithGuardian(rootGuard{}))
+	pid, err := s.as.Root.SpawnNamed(props, "troupe")
+	if err != nil {
+		return nil, fmt.Errorf("actors: spawn root: %w", err)
+	}
+	s.root.pid = pid
+	return s, nil
+}
+
+// rootGuard supervises the root group, which does not fail unless by a fault of
+// ours: then it is left as it is, since a restart would stop every actor.
+type rootGuard struct{}
+
+func (rootGuard) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, _, _ any) {
+	sup.ResumeChildren(child)
+}
+
+// Root returns the group at the top. It escalates to nobody.
+func (s *System) Root() *Group { return s.root }
+
+// Guard is the gatekeeper for the logs that the actors of this system read.
+func (s *System) Guard() *Guard { return s.guard }
+
+func (s *System) send(pid *actor.PID, m any) { s.as.Root.Send(pid, m) }
+
+// Interrupt ends the contexts of all handlers.
+func (s *System) Interrupt(cause error) { s.cancel(cause) }
+
+// GiveUp ends all waiting for room in the sink.
+func (s *System) GiveUp() { s.giveUp() }
+
+// Close stops the tree. Every cell must have been stopped before. It waits for
+// the goroutines that settle what stopped cells have left.
+func (s *System) Close() {
+	s.close.Do(func() {
+		close(s.closed)
+		s.cancel(ErrStopped)
+		s.as.Root.Stop(s.root.pid)
+		s.owned.Wait()
+		s.giveUp()
+		s.as.Shutdown()
+	})
+}
+
+// Changed returns a channel that is closed at the next change of any actor's
+// account or rest, from now on until release is called.
+func (s *System) Changed() (changed func() <-chan struct{}, release func()) {
+	s.watchers.Add(1)
+	return func() <-chan struct{} {
+		s.watchMu.Lock()
+		defer s.watchMu.Unlock()
+		return s.watched
+	}, func() { s.watchers.Add(-1) }
+}
+
+// poke tells watchers that something has changed. It costs a load if there is none.
+func (s *System) poke() {
+	if s.watchers.Load() == 0 {
+		return
+	}
+	s.watchMu.Lock()
+	close(s.watched)
+	s.watched = make(chan struct{})
+	s.watchMu.Unlock()
+}
+
+type noSink struct{}
+
+func (noSink) Bury(d *Dead, _ func()) bool {
+	d.ledger.mu.Lock()
+	d.ledger.parked--
+	d.ledger.drop(ReasonDeadLettersUnavailable, 1)
+	d.ledger.mu.Unlock()
+	return true
+}

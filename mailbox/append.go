@@ -1,0 +1,196 @@
+package mailbox
+
+import "context"
+
+// Append publishes v to every cursor, or to none.
+//
+// A nil error means accepted by every cursor attached at that moment; events
+// of one goroutine keep their order. Append waits while a Block cursor is
+// full, until there is room, ctx ends or the log closes; ctx bounds nothing
+// else. Errors: [FullError], [ErrNoSubscriber], [ErrClosed], the cause of ctx,
+// or what the gatekeeper returned.
+//
+// Price: two atomic writes and no allocation while there is room
+// (BenchmarkLog); a segment is allocated every 512 events.
+func (l *Log[T]) Append(ctx context.Context, v T) error {
+	if l.soft.Load() == 0 {
+		return l.appendSlow(ctx, v, nil, nil, 0)
+	}
+	seg := l.tail.Load()
+	i := seg.claim.Add(1) - 1                                       // P1
+	if i >= uint64(len(seg.slots)) || seg.base+i >= l.soft.Load() { // P2
+		return l.appendSlow(ctx, v, nil, seg, i)
+	}
+	s := &seg.slots[i]
+	s.v = v // P3
+	if i%markEvery == 0 {
+		seg.mark(i)
+	}
+	s.state.Store(slotReady)      // P4
+	if l.sleepers.Load() != nil { // P5
+		l.wakeSleepers(seg, i)
+	}
+	return nil
+}
+
+// AppendMeta is Append for an event with a Meta, at the price of two
+// allocations. m must not be changed afterwards.
+func (l *Log[T]) AppendMeta(ctx context.Context, v T, m *Meta) error {
+	return l.appendSlow(ctx, v, m, nil, 0)
+}
+
+// appendSlow is Append when the log is not simply open with room to spare.
+// seg and i are what the caller's fetch-add returned, seg == nil if it made none.
+func (l *Log[T]) appendSlow(ctx context.Context, v T, m *Meta, seg *segment[T], i uint64) error {
+	if seg != nil {
+		if i < seg.len() {
+			return l.settle(ctx, v, m, seg, i)
+		}
+		l.extend(seg)
+	}
+	w := waiter{}
+	defer l.leave(&w)
+	for {
+		seg := l.tail.Load()
+		i := seg.claim.Load()
+		if i >= seg.len() {
+			l.extend(seg)
+			continue
+		}
+		if pos := seg.base + i; !l.open.Load() || pos >= l.limit.Load() {
+			ok, err := l.admit(ctx, pos, &w)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+		}
+		if seg.claim.CompareAndSwap(i, i+1) { // P1
+			return l.settle(ctx, v, m, seg, i)
+		}
+	}
+}
+
+// admit decides whether position pos may be claimed. It returns false when the
+// caller should look again, after having waited for room if there was none.
+func (l *Log[T]) admit(ctx context.Context, pos uint64, w *waiter) (bool, error) {
+	l.mu.Lock()
+	if err := l.refused(ctx); err != nil {
+		l.mu.Unlock()
+		return false, err
+	}
+	if pos >= l.limit.Load() {
+		l.refresh()
+	}
+	if pos < l.limit.Load() && (l.hungry == 0 || w.hungry) {
+		l.mu.Unlock()
+		return true, nil
+	}
+	if err := l.rejected(pos); err != nil {
+		l.mu.Unlock()
+		return false, err
+	}
+	l.mu.Unlock()
+	return false, l.wait(ctx, pos, w)
+}
+
+// refused returns why no publication is taken now. The caller holds mu.
+func (l *Log[T]) refused(ctx context.Context) error {
+	switch {
+	case l.mode == modeClosed,
+		l.mode == modeDraining && (l.keeper == nil || !l.keeper.Admit(ctx)):
+		return ErrClosed
+	case len(l.cursors) == 0:
+		return ErrNoSubscriber
+	}
+	return nil
+}
+
+// rejected returns an error if a Reject cursor has no room for position pos.
+// The caller holds mu.
+func (l *Log[T]) rejected(pos uint64) error {
+	for _, c := range l.gating {
+		if c.overflow == Reject && c.taken()+c.capacity <= pos {
+			return &FullError{Mailbox: c.name, Capacity: int(c.capacity)}
+		}
+	}
+	return nil
+}
+
+// settle brings a claimed slot to its end: ready if the limit allows or comes
+// to allow it, else a tombstone.
+func (l *Log[T]) settle(ctx context.Context, v T, m *Meta, seg *segment[T], i uint64) error {
+	pos := seg.base + i
+	if pos >= l.limit.Load() { // P2
+		if err := l.settleLate(ctx, pos); err != nil {
+			l.bury(seg, i)
+			return err
+		}
+	}
+	s := &seg.slots[i]
+	s.v = v // P3
+	if m != nil {
+		seg.setMeta(i, m)
+	}
+	if i%markEvery == 0 {
+		seg.mark(i)
+	}
+	s.state.Store(slotReady)      // P4
+	if l.sleepers.Load() != nil { // P5
+		l.wakeSleepers(seg, i)
+	}
+	if pos+margin >= l.limit.Load() && l.soft.Load() != 0 {
+		l.mu.Lock()
+		l.refresh() // from here on claims go one by one, unless consumers have moved
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+// settleLate waits until the claimed position pos is below the limit.
+func (l *Log[T]) settleLate(ctx context.Context, pos uint64) error {
+	w := waiter{claimed: true}
+	defer l.leave(&w)
+	for {
+		l.mu.Lock()
+		l.refresh()
+		if pos < l.limit.Load() {
+			l.mu.Unlock()
+			return nil
+		}
+		err := l.refused(ctx)
+		if err == nil {
+			err = l.rejected(pos)
+		}
+		l.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if err := l.wait(ctx, pos, &w); err != nil {
+			return err
+		}
+	}
+}
+
+// bury turns a claimed slot into a tombstone that readers step over.
+func (l *Log[T]) bury(seg *segment[T], i uint64) {
+	pos := seg.base + i
+	l.mu.Lock()
+	l.skipped.Add(1)
+	if len(l.cursors) == 0 && pos >= l.rest.pos {
+		l.tombs++
+	}
+	for _, cs := range [][]*Cursor[T]{l.cursors, l.leaving} {
+		for _, c := range cs {
+			if c.start <= pos && pos < c.end.Load() {
+				c.tombs.Add(1)
+			}
+		}
+	}
+	l.mu.Unlock()
+	seg.slots[i].state.Store(slotTomb)
+	if l.sleepers.Load() != nil {
+		l.wakeSleepers(seg, i)
+	}
+}

@@ -1,0 +1,259 @@
+package mailbox
+
+import (
+	"slices"
+	"sync/atomic"
+)
+
+// CursorConfig describes one consumer of a [Log].
+type CursorConfig[T any] struct {
+	// Name says which mailbox is full in a [FullError].
+	Name string
+	// Capacity is how many events may wait, besides the one in hand. Exact:
+	// never more. Required unless Overflow is Unbounded.
+	Capacity int
+	// Overflow is what happens when Capacity events wait. Zero is Block.
+	Overflow Overflow
+	// Key makes Latest keep the newest event of each key.
+	Key func(T) string
+	// Wake is called by publishers when the mailbox sleeps and there is
+	// something to read. It must not block.
+	Wake func()
+	// Owner is what the gatekeeper gets to see of a full mailbox.
+	Owner any
+	// Overflowed receives what does not fit under DeadLetter. It is called
+	// with the cursor locked: it must not block nor call the cursor.
+	Overflowed func(Item[T])
+	// Dropped is told how many events an overflow policy has dropped or handed
+	// to Overflowed, at the moment when it happens, with nothing locked.
+	Dropped func(Drops)
+}
+
+// Cursor is the place of one consumer in a log, with its capacity and policy.
+//
+// Methods are safe for concurrent use, except that Sleep belongs to the
+// consumer. Reading is the [Reader]'s.
+type Cursor[T any] struct {
+	log        *Log[T]
+	name       string
+	capacity   uint64
+	overflow   Overflow
+	wake       func()
+	owner      any
+	overflowed func(Item[T])
+	dropped    func(Drops)
+
+	start uint64        // first position that is this cursor's
+	end   atomic.Uint64 // first position that is not, once detached
+	tombs atomic.Uint64 // tombstones in [start, end), passed or not
+	box   *box[T]       // where a policy that drops keeps what it accepted
+
+	_ [cacheLine]byte // place is written by the consumer, read by publishers and the sweeper
+	// place is twice the number of the first position that has not been taken,
+	// plus one while the event before it is in hand and must stay in the log.
+	place atomic.Uint64
+	_     [cacheLine - 8]byte
+
+	parked      atomic.Bool // is in, or was just taken from, the log's list of sleepers
+	nextSleeper *Cursor[T]
+}
+
+// Subscribe attaches a cursor. Events whose publication began before belong to
+// it wholly or not at all; every event published after Subscribe returned does.
+//
+// It returns [ErrClosed] when the log is closed.
+func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) {
+	c := &Cursor[T]{
+		log: l, name: cfg.Name, capacity: uint64(cfg.Capacity), overflow: cfg.Overflow,
+		wake: cfg.Wake, owner: cfg.Owner, overflowed: cfg.Overflowed, dropped: cfg.Dropped,
+	}
+	c.end.Store(noLimit)
+
+	l.mu.Lock()
+	if l.mode == modeClosed {
+		l.mu.Unlock()
+		return nil, nil, ErrClosed
+	}
+	// Nothing is accepted until the newcomer has its say: whoever claims after
+	// these two statements reads a limit of zero and comes to mu.
+	l.soft.Store(0)
+	l.limit.Store(0)
+	at := l.head()
+	if len(l.cursors) == 0 {
+		// What was claimed while nobody was there may come to be accepted now,
+		// and then it is the newcomer's.
+		at = l.rest
+		c.tombs.Store(l.tombs)
+		l.tombs = 0
+	}
+	c.start = at.pos
+	c.place.Store(2 * c.start)
+	r := &Reader[T]{c: c, seg: at.seg, i: at.i, pos: at.pos}
+	if c.overflow.lossy() {
+		c.box = newBox(c, cfg.Key, *r)
+	}
+	l.cursors = append(slices.Clip(l.cursors), c)
+	l.index()
+	l.refresh()
+	l.wakeForRoom()
+	l.mu.Unlock()
+	l.sweep()
+	return c, r, nil
+}
+
+// Detach ends the cursor's part in publications: it gates none and is woken
+// by none. What was accepted before may still be read; Reader.Next returns
+// nothing from the first position after it. Detach is idempotent.
+func (c *Cursor[T]) Detach() {
+	l := c.log
+	l.mu.Lock()
+	k := slices.Index(l.cursors, c)
+	if k < 0 {
+		l.mu.Unlock()
+		return
+	}
+	// Nothing is accepted until the end is known: whoever claims after these
+	// two statements reads a limit of zero and comes to mu.
+	l.soft.Store(0)
+	l.limit.Store(0)
+	end := l.head()
+	c.end.Store(end.pos)
+	l.cursors = slices.Delete(slices.Clone(l.cursors), k, k+1)
+	if len(l.cursors) == 0 {
+		l.rest = end
+	}
+	l.leaving = append(slices.Clip(l.leaving), c)
+	l.index()
+	l.refresh()
+	l.wakeForRoom()
+	l.mu.Unlock()
+}
+
+// Close ends the cursor, which has been detached and read to its end; see
+// [Reader.Drained]. No Reader may be used any more.
+func (c *Cursor[T]) Close() {
+	l := c.log
+	l.mu.Lock()
+	if k := slices.Index(l.leaving, c); k >= 0 {
+		l.leaving = slices.Delete(slices.Clone(l.leaving), k, k+1)
+	}
+	l.index()
+	l.refresh()
+	l.mu.Unlock()
+	l.sweep()
+}
+
+// index sorts the cursors by what they are looked up for. The caller holds mu.
+func (l *Log[T]) index() {
+	l.gating = nil
+	lossy := []*Cursor[T]{}
+	l.roomy = maxRoomy
+	for _, c := range l.cursors {
+		if c.overflow.gates() {
+			l.gating = append(l.gating, c)
+			l.roomy = min(l.roomy, max(1, c.capacity/4))
+		}
+		if c.box != nil {
+			lossy = append(lossy, c)
+		}
+	}
+	l.lossy.Store(&lossy)
+	l.sweepMu.Lock()
+	l.reading = append(slices.Clone(l.cursors), l.leaving...)
+	l.sweepAt = 0
+	l.sweepEnd = l.rest.pos
+	l.sweepMu.Unlock()
+}
+
+// Capacity returns how many events may wait; 0 means without bound.
+func (c *Cursor[T]) Capacity() int {
+	if c.overflow == Unbounded {
+		return 0
+	}
+	return int(c.capacity)
+}
+
+// Overflow returns the cursor's policy.
+func (c *Cursor[T]) Overflow() Overflow { return c.overflow }
+
+// Len returns how many events wait. It counts what its consumer has taken since
+// it last published its position (see [Reader.Publish]), and publications that
+// are under way.
+func (c *Cursor[T]) Len() int { return c.lenFrom(c.taken(), 0) }
+
+// LenFrom is Len as seen from r, a copy of the consumer's reader.
+func (c *Cursor[T]) LenFrom(r *Reader[T]) int { return c.lenFrom(r.pos, r.tombs) }
+
+func (c *Cursor[T]) lenFrom(pos, tombs uint64) int {
+	if c.box != nil {
+		return c.box.len()
+	}
+	head := min(c.log.Head(), c.end.Load())
+	return max(0, int(head-pos)-int(c.tombs.Load()-tombs))
+}
+
+// Inspect calls f with what the overflow policy has done so far, after taking
+// over what the mailbox lags behind, and keeps that from changing until f
+// returns. A policy that does not drop has done nothing and is not held up.
+func (c *Cursor[T]) Inspect(f func(Drops)) {
+	if c.box == nil {
+		f(Drops{})
+		return
+	}
+	c.absorb()
+	c.box.mu.Lock()
+	defer c.box.mu.Unlock()
+	f(c.box.total)
+}
+
+// Sleep puts the mailbox on the list of those that the next publication wakes.
+// After it the consumer looks at [Reader.Ready], then marks itself idle, then
+// looks at [Cursor.Sleeps]: a publisher that calls Wake before the mark is set
+// finds a mailbox that is awake, and leaves it to the consumer to notice.
+func (c *Cursor[T]) Sleep() {
+	if c.parked.Swap(true) {
+		return // a publisher has us in hand and will wake us
+	}
+	l := c.log
+	for {
+		head := l.sleepers.Load()
+		c.nextSleeper = head
+		if l.sleepers.CompareAndSwap(head, c) { // S1
+			return
+		}
+	}
+}
+
+// Sleeps reports whether the mailbox is still on the list of Sleep.
+func (c *Cursor[T]) Sleeps() bool { return c.parked.Load() } // S3
+
+// taken returns the first position that has not been taken.
+func (c *Cursor[T]) taken() uint64 { return c.place.Load() / 2 }
+
+// kept returns the first position whose event must stay.
+func (c *Cursor[T]) kept() uint64 {
+	p := c.place.Load()
+	return p/2 - p%2
+}
+
+// publish makes the reader's place known.
+func (c *Cursor[T]) publish(pos uint64, inHand bool) {
+	p := 2 * pos
+	if inHand {
+		p++
+	}
+	if p != c.place.Load() { // only the consumer writes it
+		c.place.Store(p) // C3
+	}
+}
+
+// published tells those who wait for the position to move.
+func (c *Cursor[T]) published() {
+	l := c.log
+	if l.waiting.Load() > 0 { // C4
+		l.release()
+	}
+	if l.watch.Load() == c {
+		l.sweep()
+	}
+}

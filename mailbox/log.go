@@ -1,0 +1,281 @@
+// Package mailbox holds events between publishers and consumers: a lock-free
+// log that many producers append to, with one cursor for each consumer.
+//
+// A topic owns one [Log]. Publishing writes the event once, in place, whatever
+// the number of consumers; each consumer reads through its own [Cursor], which
+// is bounded and has an [Overflow] policy. A log with a single cursor is a
+// plain bounded multi-producer single-consumer mailbox.
+//
+// # Ownership
+//
+//	state == empty  the slot belongs to the producer that claimed its index
+//	state == ready  the slot is immutable until every cursor has passed it
+//	place(c)        slots below it are not cursor c's any more, but for the one in hand
+//	below min place the slot belongs to the sweeper, which clears it
+//
+// # Ordering
+//
+//	P1 i = claim.Add(1)-1      picks one owner; publishes nothing
+//	P2 pos < soft              read after P1: a cursor that joined before P1 has its say
+//	P3 slot.v = v              plain write: the slot is ours
+//	P4 state.Store(ready)      hands the slot to the readers
+//	P5 sleepers.Load()         after P4: a mailbox that missed P4 is seen here
+//	C1 state.Load() == ready   saw P4, so P3 happens before C2
+//	C2 read slot.v
+//	C3 place.Store(p)          after C2: hands slots below p to the sweeper and room to publishers
+//	C4 waiting.Load()          after C3: a publisher that missed C3 is seen here
+//	S1 sleepers push           the mailbox, still awake, says that it is about to sleep
+//	S2 state.Load()            after S1: a publication that missed S1 is seen here
+//	S3 parked.Load()           after the mailbox is marked idle: a publisher that took it off the
+//	                           list before found it awake and left waking it to this
+//	W1 waiting.Add(1)          the publisher says that it waits
+//	W2 place.Load()            after W1: room that missed W1 is seen here
+//	D1 watch.Store(c)          the sweeper appoints the cursor that holds it back
+//	D2 place(c).Load()         after D1: a move that missed D1 is seen here
+//	Z1 slot.v = zero           after all places were read above it, so every C2 happens before Z1
+//
+// Go's atomics are sequentially consistent, so of each of the pairs P4/P5 with
+// S1/S2, C3/C4 with W1/W2 and C3 with D1/D2 at least one side sees the other.
+// The folder model holds these protocols as Spin models with their mutants.
+//
+// # Limits
+//
+// A producer stopped between P1 and P4 hides what comes after it from all
+// cursors until it goes on. Nothing is lost or reordered.
+package mailbox
+
+import (
+	"context"
+	"math"
+	"reflect"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// margin is how close to the limit producers may claim by fetch-add. Above
+	// it they claim by compare-and-swap and cannot overrun the limit; more than
+	// margin producers stopped between P1's guard and P1 can, and then wait on
+	// the slot they claimed.
+	margin = 64
+
+	noLimit = math.MaxUint64
+)
+
+type mode uint32
+
+const (
+	modeOpen     mode = iota
+	modeDraining      // only publications that the gatekeeper admits
+	modeClosed
+)
+
+// Gatekeeper is asked on the slow path of [Log.Append] only.
+type Gatekeeper interface {
+	// Admit reports whether a publication with this context may enter a log
+	// that drains.
+	Admit(ctx context.Context) bool
+	// Wait is called before a publisher parks because mailboxes are full. full
+	// returns the owners of those that are full when it is called. An error
+	// refuses the publication.
+	Wait(ctx context.Context, full func() []any) (Wait, error)
+}
+
+// Log is a queue that many goroutines append to and every cursor reads whole.
+// All methods are safe for concurrent use.
+type Log[T any] struct {
+	keeper Gatekeeper
+	clears bool // T holds pointers, so passed slots must be cleared
+
+	_ [cacheLine]byte
+	// Read by every Append, written when a segment or the limit is used up.
+	tail  atomic.Pointer[segment[T]]
+	soft  atomic.Uint64 // below it a fetch-add claim is accepted; 0 sends every publication to the slow path
+	limit atomic.Uint64 // below it a claim is accepted
+	_     [cacheLine - 24]byte
+	// Written by mailboxes that go to sleep, read by every Append.
+	sleepers atomic.Pointer[Cursor[T]]
+	_        [cacheLine - 8]byte
+	// Read by consumers when they publish their position.
+	waiting atomic.Int32 // publishers parked
+	watch   atomic.Pointer[Cursor[T]]
+	_       [cacheLine - 16]byte
+
+	skipped atomic.Uint64 // positions that never became an event
+
+	open  atomic.Bool // a claim below the limit needs no further leave
+	spare atomic.Pointer[segment[T]]
+
+	mu      sync.Mutex // guards what follows
+	mode    mode
+	hungry  int          // parked publishers that were woken and overtaken: nobody passes them
+	roomy   uint64       // room worth waking or yielding for
+	cursors []*Cursor[T] // attached, in order of subscription; replaced, never edited
+	leaving []*Cursor[T] // detached, still reading up to their end
+	waiters []*waiter
+	gating  []*Cursor[T] // cursors that hold publishers back
+	lossy   atomic.Pointer[[]*Cursor[T]]
+	rest    place[T] // where the last attached cursor left off: the next first one starts there
+	tombs   uint64   // tombstones from rest on, while no cursor is attached
+
+	sweepMu  sync.Mutex // guards what follows; taken after mu if both
+	swept    uint64     // slots below it are cleared
+	sweepEnd uint64     // what nobody reads any more, while there is no cursor
+	sweepSeg *segment[T]
+	sweepAt  int          // cursors before it in reading are above swept
+	reading  []*Cursor[T] // attached and leaving
+}
+
+// NewLog returns an empty log without cursors. keeper may be nil.
+func NewLog[T any](keeper Gatekeeper) *Log[T] {
+	l := &Log[T]{keeper: keeper, clears: holdsPointers(reflect.TypeFor[T]())}
+	first := newSegment[T](0, firstSegment)
+	l.tail.Store(first)
+	l.sweepSeg = first
+	l.rest = place[T]{seg: first}
+	l.lossy.Store(new([]*Cursor[T]))
+	return l
+}
+
+// Drain refuses, from now on, publications that the gatekeeper does not admit.
+func (l *Log[T]) Drain() { l.setMode(modeDraining) }
+
+// Close refuses all further publications and cursors and lets every publisher
+// that waits return [ErrClosed]. Cursors may read what was accepted before.
+func (l *Log[T]) Close() { l.setMode(modeClosed) }
+
+func (l *Log[T]) setMode(m mode) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mode >= m {
+		return
+	}
+	l.mode = m
+	l.refresh()
+	l.wakeFirst(len(l.waiters))
+}
+
+// Head returns the position that the next event will get: the number of
+// positions handed out so far.
+func (l *Log[T]) Head() uint64 { return l.head().pos }
+
+// place is a position and where it lies.
+type place[T any] struct {
+	seg *segment[T]
+	i   int
+	pos uint64
+}
+
+func (l *Log[T]) head() place[T] {
+	seg := l.tail.Load()
+	for {
+		next := seg.next.Load()
+		if next == nil {
+			i := seg.claimed()
+			return place[T]{seg, int(i), seg.base + i}
+		}
+		seg = next
+	}
+}
+
+// Accepted returns how many events have entered the log. Publications under way
+// count.
+func (l *Log[T]) Accepted() uint64 {
+	skipped := l.skipped.Load()
+	return l.Head() - skipped
+}
+
+// Waiting returns how many publishers are parked because a mailbox is full.
+func (l *Log[T]) Waiting() int { return int(l.waiting.Load()) }
+
+// refresh recomputes the limit from the cursors' positions. The caller holds mu.
+func (l *Log[T]) refresh() {
+	limit := uint64(noLimit)
+	if len(l.cursors) == 0 {
+		// Nobody would get a new event; what was claimed for a cursor that
+		// leaves is still accepted.
+		limit = 0
+		for _, c := range l.leaving {
+			limit = max(limit, c.end.Load())
+		}
+	}
+	for _, c := range l.gating {
+		limit = min(limit, c.taken()+c.capacity)
+	}
+	open := l.mode == modeOpen && len(l.cursors) > 0 && l.hungry == 0
+	soft := uint64(0)
+	if open {
+		if limit == noLimit {
+			soft = noLimit
+		} else if limit > l.Head()+2*margin {
+			soft = limit - margin
+		}
+	}
+	l.limit.Store(limit)
+	l.soft.Store(soft)
+	l.open.Store(open)
+}
+
+// extend links a segment behind seg and makes it the tail.
+func (l *Log[T]) extend(seg *segment[T]) {
+	next := seg.next.Load()
+	linked := false
+	if next == nil {
+		size := min(2*len(seg.slots), maxSegment)
+		fresh := l.spare.Swap(nil)
+		if fresh == nil || len(fresh.slots) != size {
+			fresh = newSegment[T](0, size)
+		}
+		fresh.base = seg.base + seg.len()
+		if linked = seg.next.CompareAndSwap(nil, fresh); linked {
+			next = fresh
+		} else {
+			l.spare.Store(fresh) // never linked, so nobody else knows it
+			next = seg.next.Load()
+		}
+	}
+	l.tail.CompareAndSwap(seg, next)
+	if linked {
+		// Once per segment, mailboxes that drop take over what they lag
+		// behind, so that a stuck one holds at most its capacity and two
+		// segments.
+		for _, c := range *l.lossy.Load() {
+			if c.taken() < seg.base {
+				c.absorb()
+			}
+		}
+	}
+}
+
+// wakeSleepers wakes every mailbox that sleeps. Called after slot i of seg
+// became ready.
+func (l *Log[T]) wakeSleepers(seg *segment[T], i uint64) {
+	seg.mark(i) // nobody is in a hurry: let the event have its exact time
+	for c := l.sleepers.Swap(nil); c != nil; {
+		next := c.nextSleeper
+		c.nextSleeper = nil
+		c.parked.Store(false) // before wake: a mailbox that sleeps again from here on pushes itself again
+		c.wake()
+		c = next
+	}
+}
+
+func holdsPointers(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
+		reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		return false
+	case reflect.Array:
+		return t.Len() > 0 && holdsPointers(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if holdsPointers(t.Field(i).Type) {
+				return true
+			}
+		}
+		return false
+	default:
+		return true
+	}
+}

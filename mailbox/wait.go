@@ -1,0 +1,205 @@
+package mailbox
+
+import (
+	"context"
+	goruntime "runtime"
+	"slices"
+	"time"
+)
+
+const (
+	// yields is how often a publisher gives way to the consumers before it
+	// parks. A parked publisher costs two context switches for every stride of
+	// its slowest consumer; a yield lets the consumer take a whole batch.
+	yields = 64
+	// maxRoomy is the room that ends the yielding early.
+	maxRoomy = 4 * margin
+	// stillEvery is how often a parked publisher looks at why it waits.
+	stillEvery = time.Second
+)
+
+// Wait follows one publisher that waits for room.
+type Wait interface {
+	// Still is called every second; an error ends the wait.
+	Still(waited time.Duration) error
+	// Done is called when the publisher goes on, for whatever reason.
+	Done()
+}
+
+// waiter is one publication that found no room. Fields are its publisher's,
+// but for hungry, which mu guards.
+type waiter struct {
+	ready   chan struct{} // nil until it parks for the first time
+	yielded bool
+	woken   bool
+	hungry  bool // was woken and overtaken: goes first and nobody passes
+	claimed bool // owns the slot at pos
+	pos     uint64
+	follow  Wait
+	since   time.Time
+}
+
+// wait returns nil when it is worth looking for room for position pos again.
+func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if !w.yielded {
+		w.yielded = true
+		if l.yield(pos) {
+			return nil
+		}
+	}
+	if err := l.follow(ctx, pos, w); err != nil {
+		return err
+	}
+
+	l.mu.Lock()
+	w.pos = pos
+	at := len(l.waiters)
+	if w.woken && !w.hungry {
+		w.hungry = true
+		l.hungry++
+	}
+	if w.hungry {
+		at = 0
+	}
+	l.waiters = slices.Insert(l.waiters, at, w)
+	l.waiting.Add(1) // W1
+	l.refresh()      // W2
+	l.wakeForRoom()
+	l.mu.Unlock()
+
+	tick := time.NewTicker(stillEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.ready:
+			w.woken = true
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+			if w.follow != nil {
+				if err := w.follow.Still(time.Since(w.since)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// yield lets consumers run and reports whether room has come of it.
+func (l *Log[T]) yield(pos uint64) bool {
+	room := false
+	for range yields {
+		goruntime.Gosched()
+		if !l.mu.TryLock() {
+			continue
+		}
+		l.refresh()
+		limit := l.limit.Load()
+		room = pos < limit
+		enough := l.mode == modeClosed || room && limit-pos >= l.roomy
+		l.mu.Unlock()
+		if enough {
+			return true
+		}
+	}
+	return room
+}
+
+// follow tells the gatekeeper, once, that this publisher is about to park.
+func (l *Log[T]) follow(ctx context.Context, pos uint64, w *waiter) error {
+	if w.ready != nil {
+		return nil
+	}
+	w.pos = pos
+	if l.keeper != nil {
+		follow, err := l.keeper.Wait(ctx, func() []any { return l.fullOwners(w) })
+		if err != nil {
+			return err
+		}
+		w.follow = follow
+	}
+	w.ready = make(chan struct{}, 1)
+	w.since = time.Now()
+	return nil
+}
+
+// fullOwners returns who keeps w waiting at this moment.
+func (l *Log[T]) fullOwners(w *waiter) []any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var owners []any
+	for _, c := range l.gating {
+		if c.taken()+c.capacity <= w.pos {
+			owners = append(owners, c.owner)
+		}
+	}
+	return owners
+}
+
+// leave ends what a publication held while it waited.
+func (l *Log[T]) leave(w *waiter) {
+	if w.ready == nil {
+		return
+	}
+	if w.follow != nil {
+		w.follow.Done()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.hungry {
+		l.hungry--
+	}
+	if k := slices.Index(l.waiters, w); k >= 0 {
+		l.waiters = slices.Delete(l.waiters, k, k+1)
+		l.waiting.Add(-1)
+	}
+	l.refresh()
+	l.wakeForRoom() // a wake-up that this one did not use is the next one's
+}
+
+// release wakes publishers for the room that cursors have made.
+func (l *Log[T]) release() {
+	l.mu.Lock()
+	l.refresh()
+	l.wakeForRoom()
+	l.mu.Unlock()
+}
+
+// wakeForRoom wakes as many waiters as there is room for, all if the log takes
+// no more events. The caller holds mu and has refreshed.
+func (l *Log[T]) wakeForRoom() {
+	if len(l.waiters) == 0 {
+		return
+	}
+	n := 0
+	if limit, head := l.limit.Load(), l.Head(); limit > head {
+		n = int(min(limit-head, uint64(len(l.waiters))))
+	}
+	if l.mode == modeClosed || len(l.cursors) == 0 {
+		n = len(l.waiters)
+	}
+	l.wakeFirst(n)
+	// Who has claimed a slot is not served by room behind the head.
+	limit := l.limit.Load()
+	l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool {
+		if !w.claimed || w.pos >= limit {
+			return false
+		}
+		l.waiting.Add(-1)
+		w.ready <- struct{}{}
+		return true
+	})
+}
+
+// wakeFirst wakes the n waiters in front. The caller holds mu.
+func (l *Log[T]) wakeFirst(n int) {
+	for _, w := range l.waiters[:n] {
+		l.waiting.Add(-1)
+		w.ready <- struct{}{} // has room: a waiter is in the list only while its channel is empty
+	}
+	l.waiters = slices.Delete(l.waiters, 0, n)
+}

@@ -1,0 +1,5 @@
+//go:build !troupe
+
+package bench
+
+var ours []Library

@@ -27,7 +27,7 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 		if c.sys.obs.Hung != nil {
 			e := c.event()
 			e.Reason = ReasonZombieLimit
-			tell(c.sys.obs.Hung, e)
+			Tell(c.sys.obs.Hung, e)
 		}
 		return false
 	}
@@ -65,13 +65,13 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 	if c.sys.obs.Hung != nil {
 		e := c.event()
 		e.Sequence, e.Attempt = h.seq, h.attempt
-		tell(c.sys.obs.Hung, e)
+		Tell(c.sys.obs.Hung, e)
 	}
 	if forced {
 		c.box.takeover()
 		return true
 	}
-	c.report(f, d.Directive)
+	c.report(&fault{Failure: f, directive: d.Directive, who: &c.core})
 	c.box.takeover()
 	return true
 }

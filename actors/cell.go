@@ -23,10 +23,11 @@ var ErrStopped = errors.New("actors: stopped")
 // that happens to it.
 type Cell[T any] struct {
 	core
-	cursor  *mailbox.Cursor[T]
-	factory func() Behavior[T]
-	static  *Behavior[T]        // instead of factory: an instance without state
-	settled func(ev T, _ error) // told every outcome, if set
+	cursor    *mailbox.Cursor[T]
+	factory   func() Behavior[T]
+	static    *Behavior[T]        // instead of factory: an instance without state
+	settled   func(ev T, _ error) // told every outcome, if set
+	attentive bool                // somebody wants to know of each success
 
 	// Guarded by mu.
 	loop  *loop[T]
@@ -80,6 +81,7 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 		c.static = &Behavior[T]{Receive: cfg.Receive}
 	}
 	c.sys, c.cfg = sys, cfg.Config
+	c.attentive = c.settled != nil || sys.obs.Handled != nil
 	c.ledger.changed = sys.poke
 	c.finished = make(chan struct{})
 	c.sig.Store(new(atomic.Uint32))
@@ -156,7 +158,7 @@ func (c *Cell[T]) start() {
 		f := supervisor.Failure{Cause: supervisor.CauseStart, Err: err}
 		d := c.cfg.Policy.Decision(f, rand.Float64())
 		c.handlerFailed(0, f, d)
-		c.report(f, d.Directive)
+		c.report(&fault{Failure: f, directive: d.Directive, delay: d.Delay, who: &c.core})
 		return
 	}
 	c.instances++
@@ -172,7 +174,7 @@ func (c *Cell[T]) start() {
 	}
 	c.mu.Unlock()
 	if c.sys.obs.Started != nil {
-		tell(c.sys.obs.Started, c.event())
+		Tell(c.sys.obs.Started, c.event())
 	}
 }
 
@@ -189,7 +191,7 @@ func (c *core) hook(ctx context.Context, f func() error) error {
 		c.abandoned++
 		c.mu.Unlock()
 		if c.sys.obs.Hung != nil {
-			tell(c.sys.obs.Hung, c.event())
+			Tell(c.sys.obs.Hung, c.event())
 		}
 	}
 	return err
@@ -215,7 +217,7 @@ func (c *Cell[T]) stopInstance() {
 			if err != nil && c.sys.obs.Fault != nil {
 				e := c.event()
 				e.Err = err
-				tell(c.sys.obs.Fault, e)
+				Tell(c.sys.obs.Fault, e)
 			}
 		}
 	}
@@ -225,9 +227,9 @@ func (c *Cell[T]) stopInstance() {
 }
 
 // report hands a failure to the tree.
-func (c *core) report(f supervisor.Failure, directive supervisor.Directive) {
+func (c *core) report(f *fault) {
 	c.mu.Lock()
-	c.pending = &fault{Failure: f, directive: directive, who: c}
+	c.pending = f
 	c.mu.Unlock()
 }
 
@@ -386,6 +388,6 @@ func (c *Cell[T]) dropped(d mailbox.Drops) {
 	for reason, k := range lost {
 		e := c.event()
 		e.Reason, e.Count = reason, k
-		tell(c.sys.obs.Dropped, e)
+		Tell(c.sys.obs.Dropped, e)
 	}
 }

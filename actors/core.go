@@ -158,6 +158,7 @@ var errRestarting = errors.New("actors: the actor is being restarted")
 type fault struct {
 	supervisor.Failure
 	directive supervisor.Directive
+	delay     time.Duration // the least that a restart waits
 	who       *core
 }
 
@@ -234,7 +235,7 @@ func (c *core) Pause() {
 	if c.sys.obs.Paused != nil {
 		e := c.event()
 		e.Reason = ReasonOperator
-		tell(c.sys.obs.Paused, e)
+		Tell(c.sys.obs.Paused, e)
 	}
 }
 
@@ -251,7 +252,7 @@ func (c *core) Resume() {
 		c.nudge()
 	}
 	if (was || down) && c.sys.obs.Resumed != nil {
-		tell(c.sys.obs.Resumed, c.event())
+		Tell(c.sys.obs.Resumed, c.event())
 	}
 }
 
@@ -282,6 +283,10 @@ func (c *core) Stop(rest Rest, reason string) {
 // its outcome, or is with the sink.
 func (c *core) Done() <-chan struct{} { return c.finished }
 
+// Handles reports whether ctx is that of a handler of this actor, which must
+// not wait for the actor's end.
+func (c *core) Handles(ctx context.Context) bool { return callerOf(ctx) == c }
+
 // Interrupt ends the context of the handler that runs.
 func (c *core) Interrupt(cause error) {
 	c.mu.Lock()
@@ -298,16 +303,16 @@ func (c *core) handlerFailed(seq uint64, f supervisor.Failure, d supervisor.Deci
 	if d.Fault != nil && o.Fault != nil {
 		e := c.event()
 		e.Err = d.Fault
-		tell(o.Fault, e)
+		Tell(o.Fault, e)
 	}
 	if o.Failed == nil && o.Retrying == nil {
 		return
 	}
 	e := c.event()
 	e.Sequence, e.Attempt, e.Cause, e.Err, e.Reason = seq, f.Attempt, f.Cause, f.Err, d.Reason
-	tell(o.Failed, e)
+	Tell(o.Failed, e)
 	if d.Fate == supervisor.FateRetry {
 		e.Delay = d.Delay
-		tell(o.Retrying, e)
+		Tell(o.Retrying, e)
 	}
 }

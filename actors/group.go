@@ -170,7 +170,7 @@ func (g *Group) Receive(ctx actor.Context) {
 }
 
 func (g *Group) add(ctx actor.Context, m *spawnChild) error {
-	if slices.ContainsFunc(g.members, func(n *node) bool { return n.name == m.node.name }) {
+	if slices.ContainsFunc(g.members, func(n *node) bool { return n.name == m.node.name && !n.gone() }) {
 		return fmt.Errorf("%w: %s", ErrNameTaken, m.node.name)
 	}
 	if err := m.prepare(); err != nil {
@@ -223,12 +223,13 @@ func (g *Group) answer(sup actor.Supervisor, n *node, f *fault, directive superv
 		sup.ResumeChildren(n.pid)
 		return
 	}
+	v.Delay = max(v.Delay, f.delay)
 	e := n.event()
 	e.Cause, e.Err, e.Delay = f.Cause, f.Err, v.Delay
 	obs := &g.sys.obs
 	switch v.Action {
 	case supervisor.ActRestart:
-		tell(obs.Restarting, e)
+		Tell(obs.Restarting, e)
 		if v.Delay <= 0 {
 			g.begin(sup, n)
 			return
@@ -239,7 +240,7 @@ func (g *Group) answer(sup actor.Supervisor, n *node, f *fault, directive superv
 		n.down(StateCooldown)
 		e.Reason = ReasonIntensity
 		g.later(n, v.Delay)
-		tell(obs.Paused, e)
+		Tell(obs.Paused, e)
 	case supervisor.ActStop:
 		sup.StopChildren(n.pid)
 	case supervisor.ActEscalate:
@@ -247,7 +248,7 @@ func (g *Group) answer(sup actor.Supervisor, n *node, f *fault, directive superv
 			// The end of the line: nothing here dies of it, and nothing is
 			// lost. A person has to look.
 			n.down(StateEscalated)
-			tell(obs.Escalated, e)
+			Tell(obs.Escalated, e)
 			return
 		}
 		n.down(StateBackoff)
@@ -280,6 +281,10 @@ func (g *Group) renew(sup actor.Supervisor, n *node) {
 	}
 	sup.RestartChildren(n.pid)
 }
+
+// gone reports whether the member has stopped and only its Terminated is still
+// on the way.
+func (n *node) gone() bool { return n.cell != nil && n.cell.State() == StateStopped }
 
 // later restarts n after the delay.
 func (g *Group) later(n *node, delay time.Duration) {

@@ -96,8 +96,8 @@ func (l *loop[T]) batch() {
 			l.left = 1
 			continue
 		}
-		if c.settled != nil {
-			c.settled(ev, nil)
+		if c.attentive {
+			c.handled(ev, l.r.Seq(), 1)
 		}
 		l.done++
 	}
@@ -179,8 +179,30 @@ func (l *loop[T]) attempt(h *held[T]) bool {
 		c.cur = nil
 		c.ledger.done++
 	})
-	c.settle(h, "", nil)
+	l.succeeded(h, h.attempt+1)
 	return true
+}
+
+// succeeded tells who wants to know that h is done.
+func (l *loop[T]) succeeded(h *held[T], attempt int) {
+	if l.c.attentive {
+		l.c.handled(h.ev, h.seq, attempt)
+	}
+	if h.redelivery != nil {
+		h.redelivery.end("", nil)
+	}
+}
+
+// handled tells who wants to know that the handler has succeeded.
+func (c *Cell[T]) handled(ev T, seq uint64, attempt int) {
+	if c.settled != nil {
+		c.settled(ev, nil)
+	}
+	if c.sys.obs.Handled != nil {
+		e := c.event()
+		e.Sequence, e.Attempt = seq, attempt
+		Tell(c.sys.obs.Handled, e)
+	}
 }
 
 // timed calls the handler with a deadline.
@@ -290,7 +312,7 @@ func (l *loop[T]) wentLate() {
 		c.giveUp(next, turn, false) // there were too many of us before
 	}
 	if c.sys.obs.Late != nil {
-		tell(c.sys.obs.Late, c.event())
+		Tell(c.sys.obs.Late, c.event())
 	}
 }
 
@@ -353,14 +375,14 @@ func (l *loop[T]) fail(f supervisor.Failure) bool {
 		l.keep(h, d.Delay)
 	case supervisor.FateDone:
 		l.close(h, func() { c.ledger.done++ })
-		c.settle(h, "", nil)
+		l.succeeded(h, h.attempt)
 	case supervisor.FateDrop:
 		l.close(h, func() { c.drop(d.Reason, 1) })
 		c.settle(h, d.Reason, f.Err)
 		if c.sys.obs.Dropped != nil {
 			e := c.event()
 			e.Sequence, e.Attempt, e.Cause, e.Err, e.Reason, e.Count = h.seq, h.attempt, f.Cause, f.Err, d.Reason, 1
-			tell(c.sys.obs.Dropped, e)
+			Tell(c.sys.obs.Dropped, e)
 		}
 	default:
 		l.close(h, func() { c.parked++ })
@@ -374,7 +396,7 @@ func (l *loop[T]) fail(f supervisor.Failure) bool {
 	c.mu.Unlock()
 	c.handlerFailed(h.seq, f, d)
 	if d.Directive != supervisor.DirectiveResume {
-		c.report(f, d.Directive)
+		c.report(&fault{Failure: f, directive: d.Directive, who: &c.core})
 		return false
 	}
 	return c.head == nil && c.unburied == nil
@@ -434,8 +456,8 @@ func (c *Cell[T]) dead(h *held[T], reason string) *Dead {
 
 // settle tells who waits for it how h has ended, unless as a dead letter.
 func (c *Cell[T]) settle(h *held[T], dropped string, err error) {
-	if h.redelivery != nil && h.redelivery.Ended != nil {
-		h.redelivery.Ended(dropped, err)
+	if h.redelivery != nil {
+		h.redelivery.end(dropped, err)
 	}
 	c.settleOnly(h, err)
 }

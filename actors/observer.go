@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/sourcegraph/conc/panics"
@@ -20,28 +21,61 @@ type Event struct {
 	Count      uint64
 }
 
-// Observer is told what happens to actors and their events. Every function is
-// optional, and what is not set costs nothing. They are called synchronously,
-// by the goroutine to which it happens, possibly several at a time: they must
-// not block. A panic in one is swallowed.
+// Observer is told what happens. Every function is optional, and what is not
+// set costs nothing. They are called synchronously, by the goroutine to which
+// it happens, possibly several at a time: they must not block. A panic in one
+// is swallowed.
 type Observer struct {
-	Started      func(Event) // an instance is up: first start or restart
+	// Of events.
+	Accepted     func(Event) // a topic has taken an event
+	Rejected     func(Event) // a topic has refused an event; Err, Reason
+	Unrouted     func(Event) // an event found no subscriber
+	Held         func(Event) // a full mailbox holds a publisher back; Delay is how long by now, told at once and every second
+	Handled      func(Event) // the handler has succeeded; Attempt
 	Failed       func(Event) // an attempt failed; Cause, Err, Attempt
 	Retrying     func(Event) // the event will be attempted again after Delay
 	DeadLettered func(Event) // the event is in the dead-letter store; Reason
 	Dropped      func(Event) // Count events have been dropped; Reason
-	Restarting   func(Event) // the instance is replaced, after Delay; Cause
-	Paused       func(Event) // by intensity for Delay, or by an operator (Delay 0); Reason
-	Resumed      func(Event)
-	Escalated    func(Event) // nobody above could help: the actor waits for Resume
-	Hung         func(Event) // a handler was abandoned, or cannot be (Reason zombie_limit)
-	Late         func(Event) // an abandoned handler has returned
-	Stopped      func(Event) // no handler runs any more; Reason
-	Fault        func(Event) // code of the user's beside the handler failed: decider, hook, key; Err
+	Redriven     func(Event) // a dead letter's event is back in its mailbox; Reason is the letter
+
+	// Of actors.
+	Started    func(Event) // an instance is up: first start or restart
+	Restarting func(Event) // the instance is replaced, after Delay; Cause
+	Paused     func(Event) // by intensity for Delay, or by an operator (Delay 0); Reason
+	Resumed    func(Event)
+	Escalated  func(Event) // nobody above could help: the actor waits for Resume
+	Hung       func(Event) // a handler was abandoned, or cannot be (Reason zombie_limit)
+	Late       func(Event) // an abandoned handler has returned
+	Stopped    func(Event) // no handler runs any more; Reason
+	Fault      func(Event) // code of the user's beside the handler failed: decider, hook, key; Err
+
+	// Of the dead-letter store.
+	StoreFailing   func(Event) // letters cannot be written and wait; Err, Count of them
+	StoreRecovered func(Event) // they can again
 }
 
-// tell calls fn, if there is one, and survives it.
-func tell(fn func(Event), e Event) {
+// And returns an observer that tells both.
+func (o Observer) And(p Observer) Observer {
+	both := reflect.ValueOf(&o).Elem()
+	others := reflect.ValueOf(p)
+	for i := range both.NumField() {
+		first, second := both.Field(i).Interface().(func(Event)), others.Field(i).Interface().(func(Event))
+		switch {
+		case second == nil:
+		case first == nil:
+			both.Field(i).Set(others.Field(i))
+		default:
+			both.Field(i).Set(reflect.ValueOf(func(e Event) {
+				Tell(first, e)
+				second(e)
+			}))
+		}
+	}
+	return o
+}
+
+// Tell calls fn, one of an observer's, if it is set, and survives it.
+func Tell(fn func(Event), e Event) {
 	if fn != nil {
 		panics.Try(func() { fn(e) })
 	}

@@ -80,7 +80,7 @@ func (r *Ref[M]) Cell() *Cell[envelope[M]] { return r.cell }
 // It returns when no handler runs any more, or when ctx ends.
 func (r *Ref[M]) Stop(ctx context.Context, rest Rest) error {
 	r.cell.Stop(rest, "stopped")
-	if callerOf(ctx) == &r.cell.core {
+	if r.cell.Handles(ctx) {
 		return nil // from its own handler: it stops after it
 	}
 	select {
@@ -127,8 +127,8 @@ func Ask[M, R any](ctx context.Context, ref *Ref[M], build func(reply func(R)) M
 		})
 	})
 	var none R
-	if own := callerOf(ctx); own != nil && own == &ref.cell.core {
-		return none, fmt.Errorf("%w: %s asks itself", ErrWouldDeadlock, own.name())
+	if ref.cell.Handles(ctx) {
+		return none, fmt.Errorf("%w: %s asks itself", ErrWouldDeadlock, ref.cell.name())
 	}
 	leave, err := ref.guard.asks(ctx, &ref.cell.core)
 	if err != nil {

@@ -47,7 +47,7 @@ func (d *Dead) Stored() {
 	d.ledger.mu.Unlock()
 	d.ledger.changed()
 	if d.tell.DeadLettered != nil {
-		tell(d.tell.DeadLettered, d.event())
+		Tell(d.tell.DeadLettered, d.event())
 	}
 }
 
@@ -61,7 +61,7 @@ func (d *Dead) Lost(reason string) {
 	if d.tell.Dropped != nil {
 		e := d.event()
 		e.Reason, e.Count = reason, 1
-		tell(d.tell.Dropped, e)
+		Tell(d.tell.Dropped, e)
 	}
 }
 
@@ -84,6 +84,12 @@ type Redelivery struct {
 	// Ended is told the outcome, unless that is another dead letter. err is
 	// nil for an event that was handled.
 	Ended func(dropped string, err error)
+}
+
+func (r *Redelivery) end(dropped string, err error) {
+	if r.Ended != nil {
+		r.Ended(dropped, err)
+	}
 }
 
 // The reasons of drops that are decided here.

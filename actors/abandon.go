@@ -6,8 +6,8 @@ import (
 	"github.com/troupe-go/troupe/supervisor"
 )
 
-// giveUp abandons the call that l is in, if it is still in that of turn: its event becomes a
-// dead letter and a new loop goes on behind it, from the last checkpoint. It
+// giveUp abandons the call that l is in, if it is still in that of turn: a new
+// loop, from the last checkpoint, settles its event and goes on behind it. It
 // reports whether the handler was abandoned.
 //
 // The old goroutine keeps running; it is a zombie until its handler returns,
@@ -34,56 +34,42 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 	l.sig.Or(sigGone)
 	sig := new(atomic.Uint32)
 	c.sig.Store(sig)
-	next := &loop[T]{c: c, r: c.saved, sig: sig, stride: 1}
+	next := &loop[T]{c: c, r: c.saved, sig: sig, stride: 1, cur: c.cur, last: c.since}
 	c.loop = next
-	h := c.cur
-	if h == nil {
-		h = next.hold()
-	}
-	c.cur = nil
-	c.busy = false
+	c.settling = true // by next, which is ours until the takeover
 	c.zombies++
 	c.abandoned++
-	c.failures++
-	c.parked++
-	c.condition = ""
 	c.stop = nil // the hook of an instance that is still at work
 	cancel := c.cancel
 	c.mu.Unlock()
 
-	if cancel != nil {
-		cancel(supervisor.ErrHung)
-	}
-	h.attempt++
-	f := supervisor.Failure{Cause: supervisor.CauseHung, Err: supervisor.ErrHung, Attempt: h.attempt}
-	started := epoch.Add(l.last)
-	h.record(Attempt{Number: h.attempt, Started: started, Duration: c.cfg.Timeout + c.cfg.Grace, Cause: f.Cause, Err: f.Err})
-	d := c.cfg.Policy.Decision(f, 0)
-	c.bury(c.dead(h, supervisor.ReasonHung))
-	c.settleOnly(h, f.Err)
-	c.handlerFailed(h.seq, f, d)
-	if c.sys.obs.Hung != nil {
-		e := c.event()
-		e.Sequence, e.Attempt = h.seq, h.attempt
-		Tell(c.sys.obs.Hung, e)
-	}
-	if forced {
-		c.box.takeover()
-		return true
-	}
-	c.report(&fault{Failure: f, directive: d.Directive, who: &c.core})
-	c.box.takeover()
+	defer c.box.takeover()
+	cancel(supervisor.ErrHung)
+	next.fail(supervisor.Failure{Cause: supervisor.CauseHung, Err: supervisor.ErrHung}, forced)
+	Tell(c.sys.obs.Hung, c.event())
 	return true
 }
 
-// Abandon gives up the handler that runs, whatever it does, and every hook that
-// is waited for. It is what is left at the end of a shutdown.
+// unhang abandons a handler that was waited for because there were too many
+// zombies.
+func (c *Cell[T]) unhang() {
+	c.mu.Lock()
+	l, turn := c.loop, c.turn
+	c.mu.Unlock()
+	c.giveUp(l, turn, false)
+}
+
+// Abandon gives up the handler that runs, whatever it does, and the hook that
+// is waited for; hooks that follow get the grace. Its event becomes a dead
+// letter. It is what is left at the end of a shutdown, after Stop: the actor
+// gets no new instance of its own accord. It reports whether a handler ran.
 func (c *Cell[T]) Abandon() bool {
 	c.mu.Lock()
-	l, turn, gaveUp := c.loop, c.turn, c.gaveUpHooks
+	l, turn, giveUpHook := c.loop, c.turn, c.giveUpHook
+	c.abandon = true
 	c.mu.Unlock()
-	if gaveUp != nil {
-		gaveUp()
+	if giveUpHook != nil {
+		giveUpHook()
 	}
 	return c.giveUp(l, turn, true)
 }

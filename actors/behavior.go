@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sourcegraph/conc/panics"
 	"github.com/troupe-go/troupe/supervisor"
@@ -27,11 +28,28 @@ type Behavior[M any] struct {
 // errNoReceive is the start failure of a factory that made nothing.
 var errNoReceive = errors.New("actors: factory: Behavior.Receive must not be nil")
 
-// hook calls f, which is the user's, on a goroutine of its own, so that
-// neither panic nor Goexit nor a call that never returns can hurt the caller.
-// It returns when f does or ctx ends; then f is left behind and done is called
-// when it returns after all.
-func hook(ctx context.Context, f func() error, done func()) error {
+// hook calls f, which is the user's, on a goroutine of its own, so that neither
+// panic nor Goexit nor a call that never returns can hurt the actor. One that
+// takes longer than a handler may, or that Abandon gives up, is left behind as
+// a zombie; like a handler's, its place must be free for that.
+func (c *core) hook(f func() error) error {
+	forced, giveUp := context.WithCancel(context.Background())
+	defer giveUp()
+	c.mu.Lock()
+	c.giveUpHook = giveUp
+	limit := c.cfg.Timeout + c.cfg.Grace
+	if c.abandon {
+		limit = c.cfg.Grace
+	} else if c.cfg.Timeout == 0 {
+		limit = 0
+	}
+	c.mu.Unlock()
+	var late <-chan time.Time
+	if limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		late = timer.C
+	}
 	result := make(chan error, 1)
 	go func() {
 		err := error(supervisor.ErrGoexit)
@@ -42,14 +60,35 @@ func hook(ctx context.Context, f func() error, done func()) error {
 		}
 		err = e
 	}()
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		go func() {
-			<-result
-			done()
-		}()
-		return fmt.Errorf("%w: %w", supervisor.ErrHung, context.Cause(ctx))
+	var freed chan struct{}
+	for {
+		select {
+		case err := <-result:
+			return err
+		case <-late:
+		case <-freed:
+		case <-forced.Done():
+		}
+		e := c.event()
+		c.mu.Lock()
+		if forced.Err() == nil && c.zombies >= c.cfg.MaxZombies {
+			c.condition = StateHung
+			freed = make(chan struct{})
+			c.freed = freed
+			e.Reason = ReasonZombieLimit
+		} else {
+			c.zombies++
+			c.abandoned++
+			c.condition = StateStarting
+		}
+		c.mu.Unlock()
+		Tell(c.sys.obs.Hung, e)
+		if e.Reason == "" {
+			go func() {
+				<-result
+				c.zombieEnded(0)
+			}()
+			return fmt.Errorf("%w: hook", supervisor.ErrHung)
+		}
 	}
 }

@@ -36,6 +36,8 @@ type worker interface {
 	sleeps() bool
 	signals() *atomic.Uint32
 	Interrupt(cause error)
+	// unhang follows a zombie's end while the cell waits for one.
+	unhang()
 	// idled is called after the box has gone idle or dormant.
 	idled()
 }
@@ -63,7 +65,9 @@ type box struct {
 	system []any
 	user   []any
 
-	suspended bool // the running goroutine's
+	// The running goroutine's.
+	suspended bool
+	over      bool // protoactor-go's actor has stopped
 }
 
 func newBox(w worker) *box {
@@ -193,6 +197,14 @@ func (b *box) deliver() {
 				b.suspended = true
 			case *actor.ResumeMailbox:
 				b.suspended = false
+			case *actor.Stop:
+				b.invoker.InvokeSystemMessage(m)
+				b.over = true
+			case *actor.Restart:
+				// protoactor-go would bring a stopped actor back to life.
+				if !b.over {
+					b.invoker.InvokeSystemMessage(m)
+				}
 			default:
 				b.invoker.InvokeSystemMessage(m)
 			}

@@ -3,7 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +41,7 @@ type Cell[T any] struct {
 	aside    waitRoom[T]                 // Parked and redeliveries
 	unburied *Dead                       // has no room in the sink
 	hasRoom  atomic.Bool                 // the sink has called back
+	keyFault atomic.Pointer[error]       // of the user's key, not told yet
 }
 
 // CellConfig is what a cell needs beside its Config.
@@ -50,7 +51,7 @@ type CellConfig[T any] struct {
 	Factory func() Behavior[T]
 	// Receive is the whole behavior of a cell without state, instead of Factory.
 	Receive func(context.Context, T) error
-	// Key is that of mailbox.Latest.
+	// Key is that of mailbox.Latest. If it panics, the event's key is "".
 	Key func(T) string
 	// Settled, if set, is told the outcome of every event: nil, or why it was
 	// not handled. It runs on the actor's goroutine.
@@ -90,7 +91,7 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 	c.timer.Stop()
 	err := cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
 		cursor, reader, err := log.Subscribe(mailbox.CursorConfig[T]{
-			Name: c.name(), Capacity: c.cfg.Capacity, Overflow: c.cfg.Overflow, Key: cfg.Key,
+			Name: c.name(), Capacity: c.cfg.Capacity, Overflow: c.cfg.Overflow, Key: c.guarded(cfg.Key),
 			Wake: c.box.wake, Owner: &c.core, Overflowed: c.overflowed, Dropped: c.dropped,
 		})
 		if err != nil {
@@ -104,6 +105,23 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 		return nil, err
 	}
 	return c, nil
+}
+
+// guarded returns a key that does not panic, for the mailbox calls it with its
+// lock held. Observers are told by the actor.
+func (c *Cell[T]) guarded(key func(T) string) func(T) string {
+	if key == nil {
+		return nil
+	}
+	return func(ev T) (k string) {
+		defer func() {
+			if r := recover(); r != nil {
+				err := fmt.Errorf("actors: key: %w", &supervisor.PanicError{Value: r, Stack: trimmed(callers())})
+				c.keyFault.Store(&err)
+			}
+		}()
+		return key(ev)
+	}
 }
 
 // cellActor is the protoactor-go actor of a cell.
@@ -127,10 +145,10 @@ func (a cellActor[T]) Receive(ctx actor.Context) {
 // start makes an instance.
 func (c *Cell[T]) start() {
 	ctx, cancel := context.WithCancelCause(c.sys.ctx)
-	hooks, gaveUp := context.WithCancel(context.Background())
 	c.mu.Lock()
-	c.cancel, c.gaveUpHooks = cancel, gaveUp
+	c.cancel = cancel
 	c.condition = StateStarting
+	c.pending = nil // what the instance before has reported, this one answers
 	c.mu.Unlock()
 
 	var b Behavior[T]
@@ -138,27 +156,27 @@ func (c *Cell[T]) start() {
 	if c.static != nil {
 		b = *c.static
 	} else {
-		if c.cfg.Timeout > 0 {
-			hooks, gaveUp = context.WithTimeoutCause(hooks, c.cfg.Timeout+c.cfg.Grace, supervisor.ErrTimeout)
-		}
-		err = c.hook(hooks, func() error {
+		err = c.hook(func() error {
 			b = c.factory()
 			if b.Receive == nil {
 				return supervisor.Permanent(errNoReceive)
 			}
 			if b.Start != nil {
-				return b.Start(ctx)
+				return b.Start(&deliveryCtx{Context: ctx, core: &c.core})
 			}
 			return nil
 		})
-		gaveUp()
 	}
 	if err != nil {
+		restarting := context.Cause(ctx) == errRestarting
 		cancel(err)
 		f := supervisor.Failure{Cause: supervisor.CauseStart, Err: err}
-		d := c.cfg.Policy.Decision(f, rand.Float64())
-		c.handlerFailed(0, f, d)
-		c.report(&fault{Failure: f, directive: d.Directive, delay: d.Delay, who: &c.core})
+		if !restarting { // else it was told to stop, and the next start is on its way
+			d := c.decide(f, c.cfg.Policy)
+			c.report(&fault{Failure: f, directive: d.Directive, delay: d.Delay, who: &c.core})
+			c.tellFault(d.Fault)
+		}
+		c.tellFault(err)
 		return
 	}
 	c.instances++
@@ -178,23 +196,31 @@ func (c *Cell[T]) start() {
 	}
 }
 
-// hook calls a hook of the user's; one that never returns becomes a zombie.
-func (c *core) hook(ctx context.Context, f func() error) error {
-	err := hook(ctx, f, func() {
-		c.mu.Lock()
-		c.zombies--
-		c.mu.Unlock()
-	})
-	if errors.Is(err, supervisor.ErrHung) {
-		c.mu.Lock()
-		c.zombies++
-		c.abandoned++
-		c.mu.Unlock()
-		if c.sys.obs.Hung != nil {
-			Tell(c.sys.obs.Hung, c.event())
-		}
+// zombieEnded follows an abandoned call that has returned after all, having
+// finished n events since it was abandoned.
+func (c *core) zombieEnded(n uint64) {
+	c.mu.Lock()
+	c.zombies--
+	c.late += n
+	if c.freed != nil {
+		close(c.freed)
+		c.freed = nil
 	}
-	return err
+	hung := c.condition == StateHung
+	c.mu.Unlock()
+	if hung {
+		c.box.w.unhang() // there were too many zombies before
+	}
+	Tell(c.sys.obs.Late, c.event())
+}
+
+// tellFault reports code of the user's that failed beside the handler.
+func (c *core) tellFault(err error) {
+	if err != nil && c.sys.obs.Fault != nil {
+		e := c.event()
+		e.Err = err
+		Tell(c.sys.obs.Fault, e)
+	}
 }
 
 // stopInstance lets the instance go: Restarting, or Stopping.
@@ -204,21 +230,8 @@ func (c *Cell[T]) stopInstance() {
 	if l := c.loop; l.receive != nil {
 		l.receive = nil
 		if stop != nil {
-			hooks, gaveUp := context.WithCancel(context.Background())
-			if c.cfg.Timeout > 0 {
-				hooks, gaveUp = context.WithTimeoutCause(hooks, c.cfg.Timeout+c.cfg.Grace, supervisor.ErrTimeout)
-			}
-			c.mu.Lock()
-			c.gaveUpHooks = gaveUp
-			c.mu.Unlock()
-			ctx := l.ctx.Context
-			err := c.hook(hooks, func() error { return stop(context.WithoutCancel(ctx)) })
-			gaveUp()
-			if err != nil && c.sys.obs.Fault != nil {
-				e := c.event()
-				e.Err = err
-				Tell(c.sys.obs.Fault, e)
-			}
+			ctx := &deliveryCtx{Context: context.WithoutCancel(l.ctx.Context), core: &c.core}
+			c.tellFault(c.hook(func() error { return stop(ctx) }))
 		}
 	}
 	if c.cancel != nil {
@@ -242,7 +255,7 @@ func (c *Cell[T]) runnable() bool {
 		if !c.hasRoom.Swap(false) || !c.sys.sink.Bury(c.unburied, c.roomMade) {
 			return false
 		}
-		c.unburied = nil
+		c.setUnburied(nil)
 	}
 	if c.head != nil {
 		if wait := time.Until(c.head.due); wait > 0 {
@@ -250,7 +263,9 @@ func (c *Cell[T]) runnable() bool {
 			return false
 		}
 	} else if len(c.aside) > 0 {
-		c.timer.Reset(max(0, time.Until(c.aside[0].due)))
+		if wait := time.Until(c.aside[0].due); wait > 0 {
+			c.timer.Reset(wait)
+		}
 	}
 	return true
 }
@@ -362,7 +377,8 @@ func (c *Cell[T]) overflowed(it mailbox.Item[T]) {
 	c.mu.Lock()
 	c.parked++
 	c.mu.Unlock()
-	if c.sys.sink.Bury(d, nil) {
+	c.settleOnly(h, &mailbox.FullError{Mailbox: c.name(), Capacity: c.cfg.Capacity})
+	if c.sys.sink != (noSink{}) && c.sys.sink.Bury(d, nil) {
 		return
 	}
 	c.mu.Lock()
@@ -391,3 +407,9 @@ func (c *Cell[T]) dropped(d mailbox.Drops) {
 		Tell(c.sys.obs.Dropped, e)
 	}
 }
+
+// Capacity returns how many events may wait; 0 means without bound.
+func (c *Cell[T]) Capacity() int { return c.cursor.Capacity() }
+
+// Overflow returns the mailbox's policy.
+func (c *Cell[T]) Overflow() mailbox.Overflow { return c.cfg.Overflow }

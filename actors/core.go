@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -178,17 +179,19 @@ type core struct {
 	paused atomic.Bool
 	rest   atomic.Uint32 // of Rest, once stopping
 
-	ledger                    // its mu guards what follows, too
-	turn        uint64        // counts flushes, so that a late guard knows its call is over
-	since       time.Duration // when the last flush was, on the clock of epoch
-	settling    bool          // the handler has returned and its event is being settled
-	condition   State         // backoff, cooldown, escalated, hung, or ""
-	ending      bool          // draining or stopping
-	stopReason  string
-	pending     *fault
-	cancel      context.CancelCauseFunc // ends the instance's context
-	gaveUpHooks context.CancelFunc      // ends waiting for the instance's hooks
-	pausedFor   string
+	ledger                   // its mu guards what follows, too
+	turn       uint64        // counts flushes, so that a late guard knows its call is over
+	since      time.Duration // when the last flush was, on the clock of epoch
+	settling   bool          // the handler has returned and its event is being settled
+	condition  State         // backoff, cooldown, escalated, hung, or ""
+	ending     bool          // draining or stopping
+	stopReason string
+	pending    *fault
+	cancel     context.CancelCauseFunc // ends the instance's context
+	giveUpHook context.CancelFunc      // ends waiting for the hook that runs
+	freed      chan struct{}           // closed when a zombie ends, for a hook that waits to become one
+	full       bool                    // waits for room in the sink
+	abandon    bool                    // Abandon has been called
 }
 
 // name returns how people refer to the actor.
@@ -214,12 +217,6 @@ func (c *core) takeFault() *fault {
 	f := c.pending
 	c.pending = nil
 	return f
-}
-
-func (c *core) setCondition(s State) {
-	c.mu.Lock()
-	c.condition = s
-	c.mu.Unlock()
 }
 
 // Pause keeps the actor from taking another event, until Resume. The one in
@@ -256,8 +253,12 @@ func (c *core) Resume() {
 	}
 }
 
-// Restart replaces the instance after the event in hand, as after a failure
-// that concerned no event.
+// Restart replaces the instance, and those of the siblings that the group's
+// strategy adds, as after a failure that concerned no event: it counts against
+// no limit. The context of a handler that runs ends. What it then makes of the
+// event in hand holds if it succeeds; if it returns an error the event goes
+// back to the head of the line, uncharged. Restart does not block; the new
+// instance waits for the handler to return.
 func (c *core) Restart() { c.sys.send(c.cfg.Group.pid, &resumeChild{c.node}) }
 
 // Stop ends the actor. Events published from now on are not its any more;
@@ -271,23 +272,27 @@ func (c *core) Stop(rest Rest, reason string) {
 		c.stopReason = reason
 	}
 	c.ending = true
+	over := c.condition == StateStopped
 	c.mu.Unlock()
-	if rest == Drain {
+	switch {
+	case over:
+	case rest == Drain:
 		c.nudge()
-		return
+	default:
+		c.sys.as.Root.Stop(c.pid)
 	}
-	c.sys.as.Root.Stop(c.pid)
 }
 
 // Done is closed when the actor has stopped and every event of its mailbox has
 // its outcome, or is with the sink.
 func (c *core) Done() <-chan struct{} { return c.finished }
 
-// Handles reports whether ctx is that of a handler of this actor, which must
-// not wait for the actor's end.
+// Handles reports whether ctx is that of a handler or hook of this actor, which
+// must not wait for the actor's end.
 func (c *core) Handles(ctx context.Context) bool { return callerOf(ctx) == c }
 
-// Interrupt ends the context of the handler that runs.
+// Interrupt ends the context of the instance, and with it that of the handler
+// that runs. The instance gets no further event: a Restart or Stop must follow.
 func (c *core) Interrupt(cause error) {
 	c.mu.Lock()
 	cancel := c.cancel
@@ -299,13 +304,9 @@ func (c *core) Interrupt(cause error) {
 
 // handlerFailed reports an attempt to the observer.
 func (c *core) handlerFailed(seq uint64, f supervisor.Failure, d supervisor.Decision) {
+	c.tellFault(d.Fault)
 	o := &c.sys.obs
-	if d.Fault != nil && o.Fault != nil {
-		e := c.event()
-		e.Err = d.Fault
-		Tell(o.Fault, e)
-	}
-	if o.Failed == nil && o.Retrying == nil {
+	if o.Failed == nil && o.Retrying == nil || d.Fate == supervisor.FateDone {
 		return
 	}
 	e := c.event()
@@ -315,4 +316,30 @@ func (c *core) handlerFailed(seq uint64, f supervisor.Failure, d supervisor.Deci
 		e.Delay = d.Delay
 		Tell(o.Retrying, e)
 	}
+}
+
+// errDeciderGoexit is the fault of a decider that ended its goroutine.
+var errDeciderGoexit = fmt.Errorf("actors: decider: %w", supervisor.ErrGoexit)
+
+// decide asks the policy. A decider of the user's gets a goroutine of its own,
+// because a Goexit in it could not be survived on this one.
+func (c *core) decide(f supervisor.Failure, p supervisor.Policy) supervisor.Decision {
+	rnd := rand.Float64()
+	if p.Decide == nil {
+		return p.Decision(f, rnd)
+	}
+	result := make(chan *supervisor.Decision, 1)
+	go func() {
+		var decided *supervisor.Decision
+		defer func() { result <- decided }()
+		d := p.Decision(f, rnd)
+		decided = &d
+	}()
+	if d := <-result; d != nil {
+		return *d
+	}
+	p.Decide = nil
+	d := p.Decision(f, rnd)
+	d.Fault = errDeciderGoexit
+	return d
 }

@@ -29,13 +29,13 @@ type Delivery struct {
 // Call it from the handler, before it returns: the context of a handler
 // without a timeout is used again for the next event. The copy may be kept.
 func DeliveryFrom(ctx context.Context) (Delivery, bool) {
-	if d, ok := ctx.Value(deliveryKey{}).(*deliveryCtx); ok {
+	if d, ok := ctx.Value(deliveryKey{}).(*deliveryCtx); ok && d.facts != nil {
 		return d.facts(), true
 	}
 	return Delivery{}, false
 }
 
-// callerOf returns the actor whose handler ctx belongs to, nil outside of one.
+// callerOf returns the actor whose handler or hook ctx belongs to, else nil.
 func callerOf(ctx context.Context) *core {
 	if d, ok := ctx.Value(deliveryKey{}).(*deliveryCtx); ok {
 		return d.core
@@ -53,7 +53,7 @@ type deliveryKey struct{}
 type deliveryCtx struct {
 	context.Context
 	core  *core
-	facts func() Delivery
+	facts func() Delivery // nil for a hook
 }
 
 func (d *deliveryCtx) Value(key any) any {
@@ -62,3 +62,6 @@ func (d *deliveryCtx) Value(key any) any {
 	}
 	return d.Context.Value(key)
 }
+
+// InHandler reports whether ctx is that of a handler or hook.
+func InHandler(ctx context.Context) bool { return callerOf(ctx) != nil }

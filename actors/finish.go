@@ -136,10 +136,10 @@ func (c *core) State() State {
 		return StateRunning
 	case c.condition == StateStarting:
 		return StateStarting
+	case c.full:
+		return StateLettersFull
 	case c.ending:
 		return StateDraining
-	case c.box.state.Load() == boxDormant && c.ledger.parked > 0 && c.ledger.retryWait == 0:
-		return StateLettersFull
 	case c.ledger.retryWait > 0 && c.box.state.Load() == boxDormant:
 		return StateRetryWait
 	case c.box.state.Load() == boxIdle:

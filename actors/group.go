@@ -35,8 +35,10 @@ type Group struct {
 	parent   *Group // nil for the root
 	node     *node  // in the parent; nil for the root
 
+	gone chan struct{} // closed when the group has stopped
+
 	// The group's goroutine's.
-	members []*node // in order of start
+	members []*node // in order of start; none once the group is stopping
 }
 
 // node is the place of an actor or group in the group above it.
@@ -103,7 +105,7 @@ func (g *Group) Group(name string, cfg GroupConfig) (*Group, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("actors: group %q: %w", name, err)
 	}
-	sub := &Group{sys: g.sys, parent: g, name: name, strategy: cfg.Strategy}
+	sub := &Group{sys: g.sys, parent: g, name: name, strategy: cfg.Strategy, gone: make(chan struct{})}
 	sub.node = newNode(name, cfg.Restart)
 	sub.node.group = sub
 	props := actor.PropsFromProducer(func() actor.Actor { return sub }, actor.WithSupervisor(sub))
@@ -132,7 +134,7 @@ func (g *Group) ask(n *node, props *actor.Props, prepare func() error) error {
 	select {
 	case err := <-reply:
 		return err
-	case <-g.sys.closed:
+	case <-g.gone:
 		return ErrStopped
 	}
 }
@@ -149,9 +151,11 @@ func (g *Group) Receive(ctx actor.Context) {
 			g.begin(ctx.(actor.Supervisor), m.node)
 		}
 	case *childEscalated:
-		g.answer(ctx.(actor.Supervisor), m.node, m.f, supervisor.DirectiveRestart)
+		if slices.Contains(g.members, m.node) {
+			g.answer(ctx.(actor.Supervisor), m.node, m.f, supervisor.DirectiveRestart)
+		}
 	case *restartAll:
-		for _, n := range slices.Clone(g.members) {
+		for _, n := range g.members {
 			g.renew(ctx.(actor.Supervisor), n)
 		}
 	case *actor.Terminated:
@@ -166,7 +170,23 @@ func (g *Group) Receive(ctx actor.Context) {
 		for _, n := range g.members {
 			n.forget()
 		}
+		g.members = nil
+	case *actor.Stopped:
+		close(g.gone)
 	}
+}
+
+// tell is Tell for the group's goroutine, which has to survive a Goexit, too.
+func (g *Group) tell(fn func(Event), e Event) {
+	if fn == nil {
+		return
+	}
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		Tell(fn, e)
+	}()
+	<-told
 }
 
 func (g *Group) add(ctx actor.Context, m *spawnChild) error {
@@ -229,29 +249,30 @@ func (g *Group) answer(sup actor.Supervisor, n *node, f *fault, directive superv
 	obs := &g.sys.obs
 	switch v.Action {
 	case supervisor.ActRestart:
-		Tell(obs.Restarting, e)
+		if v.Delay > 0 {
+			f.who.down(StateBackoff)
+			g.later(n, v.Delay)
+		}
+		g.tell(obs.Restarting, e)
 		if v.Delay <= 0 {
 			g.begin(sup, n)
-			return
 		}
-		n.down(StateBackoff)
-		g.later(n, v.Delay)
 	case supervisor.ActPause:
-		n.down(StateCooldown)
-		e.Reason = ReasonIntensity
+		f.who.down(StateCooldown)
 		g.later(n, v.Delay)
-		Tell(obs.Paused, e)
+		e.Reason = ReasonIntensity
+		g.tell(obs.Paused, e)
 	case supervisor.ActStop:
 		sup.StopChildren(n.pid)
 	case supervisor.ActEscalate:
 		if g.parent == nil {
 			// The end of the line: nothing here dies of it, and nothing is
 			// lost. A person has to look.
-			n.down(StateEscalated)
-			Tell(obs.Escalated, e)
+			f.who.down(StateEscalated)
+			g.tell(obs.Escalated, e)
 			return
 		}
-		n.down(StateBackoff)
+		f.who.down(StateBackoff)
 		g.sys.send(g.parent.pid, &childEscalated{g.node, f})
 	}
 }
@@ -263,23 +284,27 @@ func (g *Group) begin(sup actor.Supervisor, n *node) {
 		return
 	}
 	from, to := g.strategy.Affected(len(g.members), k)
-	for _, m := range slices.Clone(g.members[from:to]) {
-		if m != n && m.restart.Type == supervisor.RestartNever {
-			sup.StopChildren(m.pid)
+	for _, m := range g.members[from:to] {
+		if m == n && m.cell != nil {
+			m.forget()
+			sup.RestartChildren(m.pid)
 			continue
 		}
 		g.renew(sup, m)
 	}
 }
 
-// renew restarts one member.
+// renew restarts one member because of another one.
 func (g *Group) renew(sup actor.Supervisor, n *node) {
 	n.forget()
-	if n.group != nil {
+	switch {
+	case n.group != nil:
 		g.sys.send(n.pid, &restartAll{})
-		return
+	case n.restart.Type == supervisor.RestartNever:
+		sup.StopChildren(n.pid)
+	default:
+		sup.RestartChildren(n.pid)
 	}
-	sup.RestartChildren(n.pid)
 }
 
 // gone reports whether the member has stopped and only its Terminated is still
@@ -303,17 +328,16 @@ func (n *node) forget() {
 }
 
 // down marks that a failed actor will not be restarted at once.
-func (n *node) down(s State) {
-	if n.cell == nil {
-		return
+func (c *core) down(s State) {
+	c.mu.Lock()
+	if c.condition != StateStopped {
+		c.condition = s
+		if s == StateCooldown {
+			c.pauses++
+		}
 	}
-	n.cell.mu.Lock()
-	n.cell.condition = s
-	if s == StateCooldown {
-		n.cell.pauses++
-	}
-	n.cell.mu.Unlock()
-	n.cell.sys.poke()
+	c.mu.Unlock()
+	c.sys.poke()
 }
 
 func (n *node) event() Event {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ type Guard struct {
 	Held func(topics, names []string, waited time.Duration)
 
 	mu    sync.Mutex
-	waits map[*core]func() []any // a handler, and whom it waits for now
+	waits map[*core][]*guardWait // of its handler, which may have several goroutines
 }
 
 // Admit lets handlers publish into a log that drains, so that a pipeline can
@@ -57,9 +58,9 @@ func (w *guardWait) enter() error {
 	}
 	w.g.mu.Lock()
 	if w.g.waits == nil {
-		w.g.waits = map[*core]func() []any{}
+		w.g.waits = map[*core][]*guardWait{}
 	}
-	w.g.waits[w.who] = w.full
+	w.g.waits[w.who] = append(w.g.waits[w.who], w)
 	w.g.mu.Unlock()
 	if err := w.circle(); err != nil {
 		w.Done()
@@ -87,10 +88,10 @@ func (w *guardWait) circle() error {
 		}
 		seen[c] = true
 		w.g.mu.Lock()
-		full := w.g.waits[c]
+		waits := slices.Clone(w.g.waits[c])
 		w.g.mu.Unlock()
-		if full != nil {
-			next = append(next, full()...)
+		for _, v := range waits {
+			next = append(next, v.full()...)
 		}
 	}
 	return nil
@@ -107,8 +108,13 @@ func (w *guardWait) Done() {
 		return
 	}
 	w.g.mu.Lock()
-	delete(w.g.waits, w.who)
-	w.g.mu.Unlock()
+	defer w.g.mu.Unlock()
+	waits := slices.DeleteFunc(w.g.waits[w.who], func(v *guardWait) bool { return v == w })
+	if len(waits) == 0 {
+		delete(w.g.waits, w.who)
+		return
+	}
+	w.g.waits[w.who] = waits
 }
 
 func (w *guardWait) report(waited time.Duration) {

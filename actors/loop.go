@@ -3,7 +3,6 @@ package actors
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	goruntime "runtime"
 	"sync/atomic"
 	"time"
@@ -52,6 +51,9 @@ func (l *loop[T]) batch() {
 		}
 	}()
 	c := l.c
+	// Whether the call could be given up by now makes a difference to what
+	// follows it, beyond the account: claim before.
+	careful := c.attentive || c.cfg.Timeout > 0 || c.boxed()
 	special := l.special()
 	l.left = 1
 	for n := quantum; n > 0; n-- {
@@ -86,9 +88,6 @@ func (l *loop[T]) batch() {
 			err = l.timed(ev)
 		}
 		if err != nil {
-			if l.sig.Load()&sigGone != 0 {
-				break
-			}
 			if !l.failed(err) {
 				break
 			}
@@ -96,13 +95,20 @@ func (l *loop[T]) batch() {
 			l.left = 1
 			continue
 		}
-		if c.attentive {
-			c.handled(ev, l.r.Seq(), 1)
-		}
 		l.done++
+		if careful || special {
+			l.claim()
+			l.left = 1
+			if c.attentive {
+				c.handled(ev, l.r.Seq(), 1)
+			}
+		}
 	}
 	l.checkpoint(false)
 	l.finishDraining()
+	if err := c.keyFault.Swap(nil); err != nil {
+		c.tellFault(*err)
+	}
 	returned = true
 }
 
@@ -167,18 +173,11 @@ func (l *loop[T]) attempt(h *held[T]) bool {
 	} else {
 		err = l.timed(h.ev)
 	}
-	if l.sig.Load()&sigGone != 0 {
-		return false
-	}
 	if err != nil {
 		return l.failed(err)
 	}
-	l.cur = nil
-	l.flush(func() {
-		c.busy = false
-		c.cur = nil
-		c.ledger.done++
-	})
+	l.done++
+	l.close(func() {})
 	l.succeeded(h, h.attempt+1)
 	return true
 }
@@ -250,7 +249,7 @@ func (l *loop[T]) facts() Delivery {
 func (l *loop[T]) checkpoint(inHand bool) {
 	now := time.Since(epoch)
 	if n := l.done; n > 0 {
-		if l.c.cfg.Timeout > 0 || l.c.boxed() || now-l.last > time.Duration(n)*fast {
+		if now-l.last > time.Duration(n)*fast {
 			l.stride = 1
 		} else {
 			l.stride = min(2*l.stride, maxStride, max(1, l.c.cfg.Capacity/maxStride))
@@ -298,39 +297,52 @@ func (l *loop[T]) exit() {
 }
 
 func (l *loop[T]) wentLate() {
-	if l.exited {
-		return
+	if !l.exited {
+		l.exited = true
+		l.c.zombieEnded(l.done)
 	}
-	l.exited = true
+}
+
+// claim follows the return of a handler: from here on it is too late to give
+// the call up. If that has happened, the goroutine ends here.
+func (l *loop[T]) claim() {
 	c := l.c
 	c.mu.Lock()
-	c.zombies--
-	c.late += l.done + 1
-	hung, next, turn := c.condition == StateHung, c.loop, c.turn
-	c.mu.Unlock()
-	if hung {
-		c.giveUp(next, turn, false) // there were too many of us before
+	gone := l.sig.Load()&sigGone != 0
+	if !gone {
+		c.settling = true
 	}
-	if c.sys.obs.Late != nil {
-		Tell(c.sys.obs.Late, c.event())
+	c.mu.Unlock()
+	if gone {
+		l.exit()
 	}
 }
 
 // crashed answers a handler that did not return: a panic, or a Goexit if value
 // is nil.
 func (l *loop[T]) crashed(value any) {
-	if l.sig.Load()&sigGone != 0 {
-		l.wentLate()
-		if value != nil {
-			goruntime.Goexit()
-		}
-		return
-	}
+	c := l.c
+	c.mu.Lock()
+	gone := l.sig.Load()&sigGone != 0
+	inHand := c.busy && !c.settling
+	c.mu.Unlock()
 	f := supervisor.Failure{Cause: supervisor.CauseGoexit, Err: supervisor.ErrGoexit}
 	if value != nil {
 		f = supervisor.Failure{Cause: supervisor.CausePanic, Err: &supervisor.PanicError{Value: value, Stack: trimmed(callers())}}
 	}
-	l.fail(f)
+	switch {
+	case gone:
+		l.wentLate()
+		if value != nil {
+			goruntime.Goexit()
+		}
+	case inHand:
+		l.fail(f, false)
+	default:
+		// Not the handler: somebody who was told of an outcome that is settled.
+		l.checkpoint(false)
+		c.tellFault(f.Err)
+	}
 }
 
 // failed answers an error of the handler. It reports whether the batch goes on.
@@ -340,19 +352,18 @@ func (l *loop[T]) failed(err error) bool {
 		f.Cause = supervisor.CauseTimeout
 		f.Err = errors.Join(supervisor.ErrTimeout, late.error)
 	}
-	return l.fail(f)
+	return l.fail(f, false)
 }
 
-// fail settles what becomes of the event in hand and of the actor.
-func (l *loop[T]) fail(f supervisor.Failure) bool {
+// fail settles what becomes of the event in hand and of the actor. With forced
+// nobody is asked: the event is a dead letter and the tree is not involved. It
+// reports whether the batch goes on.
+//
+// State comes first and observers last, so that one that ends the goroutine
+// leaves nothing half done.
+func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 	c := l.c
-	c.mu.Lock()
-	if l.sig.Load()&sigGone != 0 {
-		c.mu.Unlock()
-		l.exit()
-	}
-	c.settling = true // from here on it is too late to give the call up
-	c.mu.Unlock()
+	l.claim()
 	h := l.cur
 	if h == nil {
 		h = l.hold()
@@ -366,40 +377,58 @@ func (l *loop[T]) fail(f supervisor.Failure) bool {
 	f.Attempt = h.attempt
 	started := epoch.Add(l.last)
 	h.record(Attempt{Number: h.attempt, Started: started, Duration: time.Since(started), Cause: f.Cause, Err: f.Err})
-	d := c.cfg.Policy.Decision(f, rand.Float64())
-	if r := h.redelivery; r != nil && r.Budget > 0 && h.attempt >= r.Budget && d.Fate == supervisor.FateRetry {
-		d.Fate, d.Reason = supervisor.FateDeadLetter, supervisor.ReasonExhausted
+	d := supervisor.Decision{Fate: supervisor.FateDeadLetter, Reason: supervisor.ReasonHung}
+	if !forced {
+		d = l.decision(h, f)
+	}
+	if d.Fate != supervisor.FateDone {
+		c.mu.Lock()
+		c.failures++
+		c.mu.Unlock()
+	}
+	if d.Directive != supervisor.DirectiveResume {
+		c.report(&fault{Failure: f, directive: d.Directive, who: &c.core})
 	}
 	switch d.Fate {
 	case supervisor.FateRetry:
 		l.keep(h, d.Delay)
+		c.handlerFailed(h.seq, f, d)
 	case supervisor.FateDone:
-		l.close(h, func() { c.ledger.done++ })
+		l.done++
+		l.close(func() {})
 		l.succeeded(h, h.attempt)
+		c.tellFault(d.Fault)
 	case supervisor.FateDrop:
-		l.close(h, func() { c.drop(d.Reason, 1) })
+		l.close(func() { c.drop(d.Reason, 1) })
 		c.settle(h, d.Reason, f.Err)
+		c.handlerFailed(h.seq, f, d)
 		if c.sys.obs.Dropped != nil {
 			e := c.event()
 			e.Sequence, e.Attempt, e.Cause, e.Err, e.Reason, e.Count = h.seq, h.attempt, f.Cause, f.Err, d.Reason, 1
 			Tell(c.sys.obs.Dropped, e)
 		}
 	default:
-		l.close(h, func() { c.parked++ })
+		l.close(func() { c.parked++ })
 		c.bury(c.dead(h, d.Reason))
 		c.settleOnly(h, f.Err)
+		c.handlerFailed(h.seq, f, d)
 	}
-	c.mu.Lock()
-	if d.Fate != supervisor.FateDone {
-		c.failures++
+	return d.Directive == supervisor.DirectiveResume && c.head == nil && c.unburied == nil
+}
+
+// decision asks the policy about h. A redelivery's own budget replaces the
+// policy's number of attempts, and is final.
+func (l *loop[T]) decision(h *held[T], f supervisor.Failure) supervisor.Decision {
+	p := l.c.cfg.Policy
+	if h.redelivery == nil || h.redelivery.Budget == 0 {
+		return l.c.decide(f, p)
 	}
-	c.mu.Unlock()
-	c.handlerFailed(h.seq, f, d)
-	if d.Directive != supervisor.DirectiveResume {
-		c.report(&fault{Failure: f, directive: d.Directive, who: &c.core})
-		return false
+	p.Retry.MaxAttempts = h.redelivery.Budget
+	d := l.c.decide(f, p)
+	if d.Fate == supervisor.FateRetry && h.attempt >= h.redelivery.Budget {
+		d.Fate, d.Reason, d.Delay = supervisor.FateDeadLetter, supervisor.ReasonExhausted, 0
 	}
-	return c.head == nil && c.unburied == nil
+	return d
 }
 
 // hold takes the event in hand out of the log.
@@ -412,8 +441,8 @@ func (l *loop[T]) hold() *held[T] {
 	return h
 }
 
-// close ends the time in hand of h.
-func (l *loop[T]) close(h *held[T], change func()) {
+// close ends the time in hand of an event.
+func (l *loop[T]) close(change func()) {
 	c := l.c
 	l.cur = nil
 	l.flush(func() {
@@ -426,7 +455,7 @@ func (l *loop[T]) close(h *held[T], change func()) {
 // keep makes h wait for its next attempt.
 func (l *loop[T]) keep(h *held[T], delay time.Duration) {
 	c := l.c
-	l.close(h, func() { c.retryWait++ })
+	l.close(func() { c.retryWait++ })
 	h.due = time.Time{}
 	if delay > 0 {
 		h.due = time.Now().Add(delay)
@@ -442,8 +471,16 @@ func (l *loop[T]) keep(h *held[T], delay time.Duration) {
 func (c *Cell[T]) bury(d *Dead) {
 	c.hasRoom.Store(false)
 	if !c.sys.sink.Bury(d, c.roomMade) {
-		c.unburied = d
+		c.setUnburied(d)
 	}
+}
+
+// setUnburied notes what has no room in the sink; nothing is handled meanwhile.
+func (c *Cell[T]) setUnburied(d *Dead) {
+	c.unburied = d
+	c.mu.Lock()
+	c.full = d != nil
+	c.mu.Unlock()
 }
 
 func (c *Cell[T]) dead(h *held[T], reason string) *Dead {

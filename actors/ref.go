@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/troupe-go/troupe/mailbox"
+	"github.com/troupe-go/troupe/supervisor"
 )
 
 // ErrNoReply is what Ask returns when the actor has handled the message without
@@ -79,7 +80,7 @@ func (r *Ref[M]) Cell() *Cell[envelope[M]] { return r.cell }
 // Stop ends the actor; see [Rest] for what becomes of the messages that wait.
 // It returns when no handler runs any more, or when ctx ends.
 func (r *Ref[M]) Stop(ctx context.Context, rest Rest) error {
-	r.cell.Stop(rest, "stopped")
+	r.cell.Stop(rest, supervisor.ReasonStopped)
 	if r.cell.Handles(ctx) {
 		return nil // from its own handler: it stops after it
 	}
@@ -93,9 +94,16 @@ func (r *Ref[M]) Stop(ctx context.Context, rest Rest) error {
 
 // asking is one Ask that waits.
 type asking struct {
-	once sync.Once
-	done chan struct{}
-	err  error
+	once  sync.Once
+	done  chan struct{}
+	err   error
+	leave func() // ends the wait as the guard sees it
+}
+
+// end is called once, before whoever answers can wait for the one who asked.
+func (a *asking) end() {
+	a.leave()
+	close(a.done)
 }
 
 // settled ends the wait of an ask that has not been replied to.
@@ -107,7 +115,7 @@ func (a *asking) settled(err error) {
 		if a.err = err; err == nil {
 			a.err = ErrNoReply
 		}
-		close(a.done)
+		a.end()
 	})
 }
 
@@ -118,15 +126,7 @@ func (a *asking) settled(err error) {
 // Besides those of Tell, errors are: why the actor did not handle the message,
 // once it has given up on it; [ErrNoReply]; the cause of ctx.
 func Ask[M, R any](ctx context.Context, ref *Ref[M], build func(reply func(R)) M) (R, error) {
-	var answer R
-	a := &asking{done: make(chan struct{})}
-	m := build(func(r R) {
-		a.once.Do(func() {
-			answer = r
-			close(a.done)
-		})
-	})
-	var none R
+	var answer, none R
 	if ref.cell.Handles(ctx) {
 		return none, fmt.Errorf("%w: %s asks itself", ErrWouldDeadlock, ref.cell.name())
 	}
@@ -135,6 +135,13 @@ func Ask[M, R any](ctx context.Context, ref *Ref[M], build func(reply func(R)) M
 		return none, err
 	}
 	defer leave()
+	a := &asking{done: make(chan struct{}), leave: leave}
+	m := build(func(r R) {
+		a.once.Do(func() {
+			answer = r
+			a.end()
+		})
+	})
 	if err := told(ref.log.Append(ctx, envelope[M]{m: m, ask: a})); err != nil {
 		return none, err
 	}

@@ -58,6 +58,9 @@ func (d *Dead) Lost(reason string) {
 	d.ledger.drop(reason, 1)
 	d.ledger.mu.Unlock()
 	d.ledger.changed()
+	if d.Redelivery != nil {
+		d.Redelivery.end(reason, d.lastErr())
+	}
 	if d.tell.Dropped != nil {
 		e := d.event()
 		e.Reason, e.Count = reason, 1
@@ -65,10 +68,17 @@ func (d *Dead) Lost(reason string) {
 	}
 }
 
+func (d *Dead) lastErr() error {
+	if n := len(d.Attempts); n > 0 {
+		return d.Attempts[n-1].Err
+	}
+	return nil
+}
+
 func (d *Dead) event() Event {
 	e := Event{Topic: d.Topic, Subscriber: d.Subscriber, Sequence: d.Sequence, Reason: d.Reason, Attempt: d.AttemptCount}
 	if n := len(d.Attempts); n > 0 {
-		e.Cause, e.Err = d.Attempts[n-1].Cause, d.Attempts[n-1].Err
+		e.Cause, e.Err = d.Attempts[n-1].Cause, d.lastErr()
 	}
 	return e
 }
@@ -79,7 +89,8 @@ type Redelivery struct {
 	LetterID string
 	// Number counts the letter's redeliveries from 1.
 	Number int
-	// Budget is how many attempts it may use; 0 is what the retry policy says.
+	// Budget is how many attempts it may use, more or fewer than the retry
+	// policy grants; 0 is what the policy says.
 	Budget int
 	// Ended is told the outcome, unless that is another dead letter. err is
 	// nil for an event that was handled.

@@ -23,7 +23,6 @@ type System struct {
 	cancel context.CancelCauseFunc
 	hard   context.Context // ends when nothing may be waited for any more
 	giveUp context.CancelFunc
-	closed chan struct{}
 	close  sync.Once
 	owned  conc.WaitGroup
 	serial atomic.Uint64
@@ -48,7 +47,7 @@ type SystemConfig struct {
 
 // NewSystem starts a tree with an empty root group.
 func NewSystem(cfg SystemConfig) (*System, error) {
-	s := &System{guard: &Guard{Held: cfg.Held}, sink: cfg.Sink, obs: cfg.Observer, closed: make(chan struct{}), watched: make(chan struct{})}
+	s := &System{guard: &Guard{Held: cfg.Held}, sink: cfg.Sink, obs: cfg.Observer, watched: make(chan struct{})}
 	if s.sink == nil {
 		s.sink = noSink{}
 	}
@@ -58,8 +57,13 @@ func NewSystem(cfg SystemConfig) (*System, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s.as = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return logger }))
-	s.root = &Group{sys: s, name: "root"}
+	s.as = actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return logger }),
+		// Else a message to an actor that has just stopped leaves a goroutine
+		// for a second, to count how many of them to log.
+		actor.WithDeadLetterThrottleInterval(time.Nanosecond),
+	)
+	s.root = &Group{sys: s, name: "root", gone: make(chan struct{})}
 	props := actor.PropsFromProducer(func() actor.Actor { return s.root },
 		actor.WithSupervisor(s.root), actor.WithGuardian(rootGuard{}))
 	pid, err := s.as.Root.SpawnNamed(props, "troupe")
@@ -92,13 +96,14 @@ func (s *System) Interrupt(cause error) { s.cancel(cause) }
 // GiveUp ends all waiting for room in the sink.
 func (s *System) GiveUp() { s.giveUp() }
 
-// Close stops the tree. Every cell must have been stopped before. It waits for
-// the goroutines that settle what stopped cells have left.
+// Close stops the tree and waits for it, and for the goroutines that settle what
+// stopped actors have left. Actors that have not been stopped before are stopped
+// now, with their contexts ended; for one that is deaf to that, Close waits.
 func (s *System) Close() {
 	s.close.Do(func() {
-		close(s.closed)
 		s.cancel(ErrStopped)
 		s.as.Root.Stop(s.root.pid)
+		<-s.root.gone
 		s.owned.Wait()
 		s.giveUp()
 		s.as.Shutdown()
@@ -130,9 +135,10 @@ func (s *System) poke() {
 type noSink struct{}
 
 func (noSink) Bury(d *Dead, _ func()) bool {
-	d.ledger.mu.Lock()
-	d.ledger.parked--
-	d.ledger.drop(ReasonDeadLettersUnavailable, 1)
-	d.ledger.mu.Unlock()
+	d.Lost(ReasonDeadLettersUnavailable)
 	return true
 }
+
+// Poke tells those that watch [System.Changed] to look again: for sinks, whose
+// state they look at, too.
+func (s *System) Poke() { s.poke() }

@@ -1,0 +1,43 @@
+package actors
+
+// Account keeps the outcome of deliveries that no actor ever had in hand: those
+// of events that found no subscriber.
+type Account struct {
+	ledger
+	deliveries uint64
+	sys        *System
+}
+
+// NewAccount returns an empty account.
+func NewAccount(sys *System) *Account {
+	a := &Account{sys: sys}
+	a.ledger.changed = sys.poke
+	return a
+}
+
+// Bury hands d to the sink on this account, or returns false if there is no
+// room, in which case nothing has happened.
+func (a *Account) Bury(d *Dead) bool {
+	d.ledger, d.tell = &a.ledger, &a.sys.obs
+	a.mu.Lock()
+	a.deliveries++
+	a.parked++
+	a.mu.Unlock()
+	if a.sys.sink.Bury(d, nil) {
+		return true
+	}
+	a.mu.Lock()
+	a.deliveries--
+	a.parked--
+	a.mu.Unlock()
+	return false
+}
+
+// Counts returns the account.
+func (a *Account) Counts() Counts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.counts()
+	c.Deliveries = a.deliveries
+	return c
+}

@@ -1,0 +1,14 @@
+// Package troupe is the map of the module; it has no API.
+//
+//   - To publish and handle events, use [github.com/troupe-go/troupe/topics] on a
+//     runtime of [github.com/troupe-go/troupe/runtime].
+//   - To say what a failure leads to, use [github.com/troupe-go/troupe/supervisor].
+//   - To look into dead letters or keep them elsewhere, use
+//     [github.com/troupe-go/troupe/deadletter].
+//   - To test handlers together with the runtime, use
+//     [github.com/troupe-go/troupe/troupetest].
+//   - To tell an actor of your own messages directly, or to supervise several
+//     subscribers together, use [github.com/troupe-go/troupe/actors].
+//   - To build something else on the lock-free log, use
+//     [github.com/troupe-go/troupe/mailbox].
+package troupe

@@ -1,0 +1,80 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/troupe-go/troupe/actors"
+	"github.com/troupe-go/troupe/deadletter"
+	"go.uber.org/zap"
+)
+
+// Observer is told what happens; see actors.Observer.
+type Observer = actors.Observer
+
+// Event is what an [Observer] is told.
+type Event = actors.Event
+
+// Config describes a Runtime. The zero value works.
+type Config struct {
+	// Name says which runtime of a process a log line or letter is from.
+	// Empty is "troupe".
+	Name string
+	// Logger receives lifecycle (info), dead letters and held-back publishers
+	// (warn), and what loses data or needs a person (error). Nil is silent.
+	Logger *zap.Logger
+	// DeadLetters keeps what no attempt could handle. Nil is a bounded store in
+	// memory, see [deadletter.MemoryConfig]. The runtime does not close it.
+	DeadLetters deadletter.Store
+	// Observer is told everything that happens. The zero value costs nothing.
+	Observer Observer
+	// DrainTimeout is how long Run lets the pipeline flush after its context
+	// has ended. Zero is 30 s.
+	DrainTimeout time.Duration
+	// CancelGrace is how long handlers may take to return after their contexts
+	// were ended at the deadline of a shutdown, and how long dead letters may
+	// then take to be written. Zero is 5 s.
+	CancelGrace time.Duration
+	// MaxParkedLetters is how many dead letters of one subscriber may wait for
+	// the store. A subscriber with so many waits itself, until the store works
+	// again; others do not. Zero is 256.
+	MaxParkedLetters int
+}
+
+func (c Config) withDefaults() Config {
+	if c.Name == "" {
+		c.Name = "troupe"
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 30 * time.Second
+	}
+	if c.CancelGrace == 0 {
+		c.CancelGrace = 5 * time.Second
+	}
+	if c.MaxParkedLetters == 0 {
+		c.MaxParkedLetters = 256
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if err := validName(c.Name); err != nil {
+		fault("Name %q: %w", c.Name, err)
+	}
+	if c.DrainTimeout < 0 {
+		fault("DrainTimeout %v: must not be negative", c.DrainTimeout)
+	}
+	if c.CancelGrace < 0 {
+		fault("CancelGrace %v: must not be negative", c.CancelGrace)
+	}
+	if c.MaxParkedLetters < 0 {
+		fault("MaxParkedLetters %d: must not be negative", c.MaxParkedLetters)
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,119 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/troupe-go/troupe/actors"
+)
+
+// Idle waits until every event that has been published has its outcome: nothing
+// is queued, in hand, waiting for its next attempt or on its way into the
+// dead-letter store, at one and the same moment. Publications of handlers count,
+// so a pipeline has flushed when Idle returns nil.
+//
+// If ctx ends first, the error names what is still busy and wraps the cause. A
+// subscriber that is paused with events in its mailbox is busy.
+func (rt *Runtime) Idle(ctx context.Context) error {
+	busy, err := rt.settle(ctx, func(Snapshot) bool { return false })
+	if err != nil {
+		return fmt.Errorf("runtime: idle: %w: %s", err, strings.Join(busy, ", "))
+	}
+	return nil
+}
+
+// settle waits until nothing is busy, or enough says that it need not wait for
+// what is.
+func (rt *Runtime) settle(ctx context.Context, enough func(Snapshot) bool) (busy []string, err error) {
+	changed, release := rt.sys.Changed()
+	defer release()
+	for {
+		news := changed()
+		snap := rt.Snapshot()
+		busy = busyNow(snap)
+		if len(busy) == 0 || enough(snap) {
+			// The parts of a snapshot are of different moments: an event may
+			// have moved from what was read last to what was read first.
+			// Counts that only grow and are equal in two readings have not
+			// moved in between, so that all of it was true at once.
+			again := rt.Snapshot()
+			busy = busyNow(again)
+			if (len(busy) == 0 || enough(again)) && moved(snap) == moved(again) {
+				return busy, nil
+			}
+			continue
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return busy, context.Cause(ctx)
+		}
+	}
+}
+
+// moved sums what changes whenever an event does something.
+func moved(s Snapshot) uint64 {
+	c := s.Total
+	n := c.Deliveries + c.Done + c.DeadLettered + c.TotalDropped() + c.Failures + c.Retries
+	for _, t := range s.Topics {
+		n += t.Accepted
+	}
+	return n
+}
+
+// busyNow names what keeps a runtime from being idle.
+func busyNow(s Snapshot) []string {
+	var busy []string
+	for _, t := range s.Topics {
+		for _, sub := range t.Subscribers {
+			if what := doing(sub.Counts); what != "" {
+				busy = append(busy, fmt.Sprintf("%s/%s (%s): %s", sub.Topic, sub.Name, sub.State, what))
+			}
+		}
+		if what := doing(t.Former); what != "" {
+			busy = append(busy, fmt.Sprintf("%s, of former subscribers: %s", t.Name, what))
+		}
+		if what := doing(t.Undelivered); what != "" {
+			busy = append(busy, fmt.Sprintf("%s, without subscribers: %s", t.Name, what))
+		}
+	}
+	if s.Letters.Waiting > 0 {
+		busy = append(busy, fmt.Sprintf("dead-letter store: %d to write", s.Letters.Waiting))
+	}
+	return busy
+}
+
+func doing(c actors.Counts) string {
+	var parts []string
+	for _, p := range []struct {
+		n    uint64
+		what string
+	}{{c.Queued, "queued"}, {c.InFlight, "in hand"}, {c.RetryWait, "waiting for a retry"}, {c.Parked, "waiting for the dead-letter store"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// inert reports whether all that is busy are subscribers that only a person can
+// move: paused by an operator, or escalated.
+func inert(s Snapshot) bool {
+	if s.Letters.Waiting > 0 {
+		return false
+	}
+	for _, t := range s.Topics {
+		if t.Waiting > 0 || doing(t.Former) != "" || doing(t.Undelivered) != "" {
+			return false
+		}
+		if slices.ContainsFunc(t.Subscribers, func(sub SubscriberSnapshot) bool {
+			stuck := sub.State == actors.StatePaused || sub.State == actors.StateEscalated
+			return doing(sub.Counts) != "" && (!stuck || sub.Counts.InFlight > 0)
+		}) {
+			return false
+		}
+	}
+	return true
+}

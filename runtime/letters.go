@@ -1,0 +1,398 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc/panics"
+	"github.com/troupe-go/troupe/actors"
+	"github.com/troupe-go/troupe/deadletter"
+	"github.com/troupe-go/troupe/mailbox"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+const (
+	// letterBatch is how many letters one call of the store gets at most.
+	letterBatch = 256
+	// storeTimeout bounds a call of the store; storeGrace is how long a call
+	// may go on after that before its goroutine is given up.
+	storeTimeout = 10 * time.Second
+	storeGrace   = 5 * time.Second
+)
+
+// letters is the dead-letter actor: it brings dead deliveries into the store.
+//
+// What waits is in a list of its own rather than in the actor's mailbox, so that
+// it is written in batches and survives whatever happens to the actor: a call
+// of the store that fails is repeated with growing pauses, one that panics
+// restarts the actor, one that hangs is abandoned. The actor lives in a tree of
+// its own, which nothing that ends the other actors reaches, and its failures
+// are never dead letters.
+type letters struct {
+	rt    *Runtime
+	store deadletter.Store
+	max   int
+	sys   *actors.System
+	ref   *actors.Ref[struct{}]
+
+	mu      sync.Mutex
+	waiting []*unwritten                // in order of arrival
+	counts  map[subscriberName]int      // of them, by subscriber
+	rooms   map[subscriberName][]func() // to call when there is room
+	failing error                       // of the store, since
+	since   time.Time                   //
+	changed chan struct{}               // closed when waiting has become empty or closed is set
+	closed  bool                        // nothing is taken any more
+}
+
+type subscriberName struct{ topic, name string }
+
+// unwritten is one thing to bring into the store: a new letter, or the outcome
+// of a redrive.
+type unwritten struct {
+	of      subscriberName
+	dead    *actors.Dead // nil for an outcome that is not another failure
+	id      string
+	at      time.Time
+	outcome func(*deadletter.Letter) error
+
+	// Guarded by letters.mu.
+	letter  *deadletter.Letter // once it has been made
+	begun   bool               // making it has begun
+	bare    bool               // without its payload, since the store refused it
+	refused bool               // even so
+	written bool               // ended
+}
+
+func newLetters(rt *Runtime, cfg Config) *letters {
+	return &letters{
+		rt: rt, store: cfg.DeadLetters, max: cfg.MaxParkedLetters,
+		counts: map[subscriberName]int{}, rooms: map[subscriberName][]func(){}, changed: make(chan struct{}),
+	}
+}
+
+func (w *letters) start() error {
+	sys, err := actors.NewSystem(actors.SystemConfig{Observer: Observer{Failed: w.storeFailed, Hung: w.storeFailed}})
+	if err != nil {
+		return err
+	}
+	w.sys = sys
+	w.ref, err = actors.Spawn(sys, "dead-letters", func() actors.Behavior[struct{}] {
+		return actors.Behavior[struct{}]{Receive: func(ctx context.Context, _ struct{}) error { return w.write(ctx) }}
+	}, actors.Config{
+		Policy: supervisor.Policy{
+			Retry:   supervisor.Retry{MaxAttempts: supervisor.Unlimited, BaseDelay: 50 * time.Millisecond, MaxDelay: 5 * time.Second},
+			Restart: supervisor.Restart{MaxCooldown: 15 * time.Second, Cooldown: time.Second},
+		},
+		Capacity: 1, Overflow: mailbox.Latest, // any number of calls to work are one
+		Timeout: storeTimeout, Grace: storeGrace,
+	})
+	return err
+}
+
+// Bury makes letters an actors.Sink.
+func (w *letters) Bury(d *actors.Dead, room func()) bool {
+	of := subscriberName{d.Topic, d.Subscriber}
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		d.Lost(actors.ReasonDeadLettersUnavailable)
+		return true
+	}
+	if w.counts[of] >= w.max {
+		if room != nil {
+			w.rooms[of] = append(w.rooms[of], room)
+		}
+		w.mu.Unlock()
+		return false
+	}
+	now := time.Now()
+	u := &unwritten{of: of, dead: d, id: deadletter.NewID(now), at: now}
+	if d.Redelivery != nil {
+		u.id = d.Redelivery.LetterID
+		u.outcome = func(l *deadletter.Letter) error { return failedAgain(l, d, now) }
+	}
+	w.counts[of]++
+	w.add(u)
+	w.mu.Unlock()
+	w.call()
+	return true
+}
+
+// redriven notes the outcome of a redrive that has not failed again.
+func (w *letters) redriven(id string, outcome deadletter.Outcome, message string) {
+	now := time.Now()
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return
+	}
+	w.add(&unwritten{id: id, at: now, outcome: func(l *deadletter.Letter) error { return l.EndRedrive(outcome, message, now) }})
+	w.mu.Unlock()
+	w.call()
+}
+
+// add is called with mu held.
+func (w *letters) add(u *unwritten) { w.waiting = append(w.waiting, u) }
+
+// call wakes the actor.
+func (w *letters) call() {
+	// A Latest mailbox always takes it, until the actor is stopped at the end.
+	_ = w.ref.Tell(context.Background(), struct{}{})
+}
+
+// write brings one batch into the store. An error is a fault of the store, and
+// everything that is not written is still there.
+func (w *letters) write(ctx context.Context) error {
+	batch := w.next()
+	if len(batch) == 0 {
+		return nil
+	}
+	var err error
+	if batch[0].outcome != nil {
+		err = w.update(ctx, batch[0])
+	} else {
+		batch, err = w.insert(ctx, batch)
+	}
+	if err != nil {
+		return err
+	}
+	w.wrote(batch)
+	w.call() // for what else waits
+	return nil
+}
+
+// next returns the letters to add next, or one outcome.
+func (w *letters) next() []*unwritten {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for n < min(len(w.waiting), letterBatch) && (w.waiting[n].outcome == nil || n == 0) {
+		n++
+		if w.waiting[n-1].outcome != nil {
+			break
+		}
+	}
+	return slices.Clone(w.waiting[:n])
+}
+
+// insert adds a batch of letters. It returns those that need no further work.
+func (w *letters) insert(ctx context.Context, batch []*unwritten) ([]*unwritten, error) {
+	list := make([]deadletter.Letter, len(batch))
+	for i, u := range batch {
+		list[i] = w.encoded(u)
+	}
+	err := guarded(func() error { return w.store.Add(ctx, list) })
+	var bad *deadletter.LetterError
+	if !errors.As(err, &bad) || bad.Index < 0 || bad.Index >= len(batch) {
+		return batch, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u := batch[bad.Index]
+	if u.bare {
+		u.refused = true
+		return []*unwritten{u}, nil
+	}
+	// Better a letter without its payload than none.
+	l := *u.letter
+	l.PayloadError = fmt.Sprintf("left out, %d bytes: %v", len(l.Payload), bad.Err)
+	l.Payload = nil
+	u.letter, u.bare = &l, true
+	return nil, nil
+}
+
+// encoded returns the letter of u. It is made here and not when the event died,
+// because publishers may be waiting there; and once, because the codec is the
+// user's: one that has not come back costs the letter its payload.
+func (w *letters) encoded(u *unwritten) deadletter.Letter {
+	w.mu.Lock()
+	l, stuck := u.letter, u.begun
+	u.begun = true
+	w.mu.Unlock()
+	if l == nil {
+		fresh := w.rt.letter(u, stuck)
+		w.mu.Lock()
+		if u.letter == nil {
+			u.letter = &fresh
+		}
+		l = u.letter
+		w.mu.Unlock()
+	}
+	return *l
+}
+
+// update brings the outcome of a redrive into its letter.
+func (w *letters) update(ctx context.Context, u *unwritten) error {
+	err := guarded(func() error { return w.store.Update(ctx, u.id, u.outcome) })
+	var bad *deadletter.LetterError
+	switch {
+	case errors.Is(err, deadletter.ErrNotRedriving):
+		return nil // an outcome that has been written already, or came too late
+	case errors.Is(err, deadletter.ErrNotFound) && u.dead != nil:
+		// The letter is gone, the failure must not be.
+		l := w.encoded(u)
+		return guarded(func() error { return w.store.Add(ctx, []deadletter.Letter{l}) })
+	case errors.Is(err, deadletter.ErrNotFound):
+		return nil
+	case errors.As(err, &bad):
+		// The letter would become too large: the outcome alone has room.
+		return guarded(func() error {
+			return w.store.Update(ctx, u.id, func(l *deadletter.Letter) error {
+				return l.EndRedrive(deadletter.OutcomeFailed, "", u.at)
+			})
+		})
+	}
+	return err
+}
+
+// guarded turns a panic of the store into an error.
+func guarded(call func() error) error {
+	var err error
+	if r := panics.Try(func() { err = call() }); r != nil {
+		return &supervisor.PanicError{Value: r.Value, Stack: string(r.Stack)}
+	}
+	return err
+}
+
+// wrote ends the wait of what is in the store, or refused by it for good.
+func (w *letters) wrote(batch []*unwritten) {
+	var calls []func()
+	var ended []*unwritten
+	w.mu.Lock()
+	for _, u := range batch {
+		if u.written {
+			continue // by a call of the store that had been given up
+		}
+		u.written = true
+		ended = append(ended, u)
+		if u.dead != nil {
+			if w.counts[u.of]--; w.counts[u.of] == 0 {
+				delete(w.counts, u.of)
+			}
+			calls = append(calls, w.rooms[u.of]...)
+			delete(w.rooms, u.of)
+		}
+	}
+	w.waiting = slices.DeleteFunc(w.waiting, func(u *unwritten) bool { return u.written })
+	recovered := w.failing != nil && len(ended) > 0
+	if recovered {
+		w.failing = nil
+	}
+	w.settle()
+	w.mu.Unlock()
+
+	for _, u := range ended {
+		u.end()
+	}
+	for _, room := range calls {
+		room()
+	}
+	if recovered {
+		actors.Tell(w.rt.obs.StoreRecovered, Event{})
+	}
+	w.rt.sys.Poke()
+}
+
+// end tells the delivery what has become of it.
+func (u *unwritten) end() {
+	switch {
+	case u.dead == nil:
+	case u.refused:
+		u.dead.Lost(ReasonLetterRefused)
+	default:
+		u.dead.Stored()
+	}
+}
+
+// ReasonLetterRefused is why a dead delivery was dropped whose letter the store
+// will not have, not even without its payload.
+const ReasonLetterRefused = "dead_letter_refused"
+
+// settle tells those that wait for the list to be empty. The caller holds mu.
+func (w *letters) settle() {
+	if len(w.waiting) == 0 {
+		close(w.changed)
+		w.changed = make(chan struct{})
+	}
+}
+
+// storeFailed is told that a call of the store did not succeed.
+func (w *letters) storeFailed(e Event) {
+	if e.Err == nil {
+		return
+	}
+	w.mu.Lock()
+	first := w.failing == nil
+	w.failing = e.Err
+	if first {
+		w.since = time.Now()
+	}
+	n := uint64(len(w.waiting))
+	w.mu.Unlock()
+	if first {
+		actors.Tell(w.rt.obs.StoreFailing, Event{Err: e.Err, Count: n})
+	}
+}
+
+func (w *letters) snapshot() LettersSnapshot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	snap := LettersSnapshot{Waiting: len(w.waiting)}
+	if w.failing != nil {
+		snap.Failing, snap.Since = w.failing.Error(), w.since
+	}
+	return snap
+}
+
+// flush returns when everything is in the store, or ctx ends.
+func (w *letters) flush(ctx context.Context) {
+	for {
+		w.mu.Lock()
+		n, changed := len(w.waiting), w.changed
+		w.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// close ends the actor. What is not in the store by now is lost, and counted.
+func (w *letters) close() {
+	w.mu.Lock()
+	w.closed = true
+	lost := slices.DeleteFunc(w.waiting, func(u *unwritten) bool { return u.written })
+	w.waiting = nil
+	var calls []func()
+	for _, rooms := range w.rooms {
+		calls = append(calls, rooms...)
+	}
+	w.rooms = nil
+	for _, u := range lost {
+		u.written = true
+	}
+	w.mu.Unlock()
+	for _, u := range lost {
+		if u.dead != nil {
+			u.dead.Lost(actors.ReasonDeadLettersUnavailable)
+		}
+	}
+	for _, room := range calls {
+		room()
+	}
+	cell := w.ref.Cell()
+	cell.Stop(actors.Discard, supervisor.ReasonShutdown)
+	cell.Interrupt(ErrClosed)
+	cell.Abandon() // a call of the store that ignores its context, if there is one
+	<-cell.Done()
+	w.sys.Close()
+}

@@ -1,0 +1,154 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/troupe-go/troupe/actors"
+)
+
+// Snapshot is the account of a runtime. Each part is consistent in itself at any
+// moment; the parts are read one after the other, so sums over several of them
+// are exact only at rest and after Shutdown.
+type Snapshot struct {
+	Name    string          `json:"name"`
+	State   State           `json:"state"`
+	Topics  []TopicSnapshot `json:"topics"` // by name
+	Total   actors.Counts   `json:"total"`  // over all topics
+	Letters LettersSnapshot `json:"letters"`
+}
+
+// TopicSnapshot is the account of a topic.
+type TopicSnapshot struct {
+	Name         string `json:"name"`
+	Type         string `json:"type"`
+	Publications `json:"publications"`
+	// Subscribers are those that have not stopped, in order of subscription.
+	Subscribers []SubscriberSnapshot `json:"subscribers"`
+	// Former is the sum over subscribers that have stopped.
+	Former actors.Counts `json:"former"`
+	// Total is the sum over all subscribers and undelivered events.
+	Total actors.Counts `json:"total"`
+}
+
+// SubscriberSnapshot is the account of a subscriber.
+type SubscriberSnapshot struct {
+	Topic    string        `json:"topic"`
+	Name     string        `json:"name"`
+	State    actors.State  `json:"state"`
+	Capacity int           `json:"capacity"`
+	Overflow string        `json:"overflow"`
+	Busy     time.Duration `json:"busy_ns"` // with the event in hand
+	Counts   actors.Counts `json:"counts"`
+}
+
+// LettersSnapshot says how the dead-letter store does.
+type LettersSnapshot struct {
+	Waiting int       `json:"waiting"` // to be written
+	Failing string    `json:"failing,omitempty"`
+	Since   time.Time `json:"since,omitzero"` // since when it fails
+}
+
+// Snapshot returns the account of all topics. Its price is a lock and an
+// allocation for each subscriber; it holds up no handler for longer.
+func (rt *Runtime) Snapshot() Snapshot {
+	rt.mu.Lock()
+	rt.fold()
+	snap := Snapshot{Name: rt.cfg.Name, State: rt.state, Letters: rt.letters.snapshot()}
+	byName := map[string]*TopicSnapshot{}
+	names := slices.Sorted(maps.Keys(rt.topics))
+	open := make([]Topic, len(names))
+	for i, name := range names {
+		t := rt.topics[name]
+		open[i] = t.Topic
+		byName[name] = &TopicSnapshot{Name: name, Type: t.Type().String()}
+		byName[name].Former.Add(t.former)
+	}
+	subs, past := slices.Clone(rt.subs), slices.Clone(rt.past)
+	rt.mu.Unlock()
+
+	// Unlocked: asking for counts may tell observers of drops, and they may
+	// look at us.
+	for _, t := range open {
+		byName[t.Name()].Publications = t.Counts()
+	}
+	for _, s := range past {
+		byName[s.topic].Former.Add(s.cell.Counts())
+	}
+	for _, s := range subs {
+		if s.cell != nil {
+			t := byName[s.topic]
+			t.Subscribers = append(t.Subscribers, s.Snapshot())
+		}
+	}
+	for _, name := range names {
+		t := byName[name]
+		t.Total.Add(t.Former)
+		t.Total.Add(t.Undelivered)
+		for _, s := range t.Subscribers {
+			t.Total.Add(s.Counts)
+		}
+		snap.Topics = append(snap.Topics, *t)
+		snap.Total.Add(t.Total)
+	}
+	return snap
+}
+
+// Snapshot returns the account of the subscriber, also after it has stopped.
+func (s *Subscription) Snapshot() SubscriberSnapshot {
+	return SubscriberSnapshot{
+		Topic: s.topic, Name: s.name, State: s.cell.State(), Capacity: s.cell.Capacity(),
+		Overflow: s.cell.Overflow().String(), Busy: s.cell.Since(), Counts: s.cell.Counts(),
+	}
+}
+
+// Topic returns the account of a topic, false if it is not open.
+func (s Snapshot) Topic(name string) (TopicSnapshot, bool) {
+	for _, t := range s.Topics {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return TopicSnapshot{}, false
+}
+
+// Subscriber returns the account of a subscriber, false if it has stopped.
+func (t TopicSnapshot) Subscriber(name string) (SubscriberSnapshot, bool) {
+	for _, s := range t.Subscribers {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return SubscriberSnapshot{}, false
+}
+
+// Health returns nil, or everything that needs a person: subscribers that are
+// escalated, cooling down or hung, full mailboxes that hold publishers back,
+// and a dead-letter store that fails. It suits a health check.
+func (rt *Runtime) Health() error {
+	snap := rt.Snapshot()
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if snap.State != StateRunning {
+		fault("runtime %s: %s", snap.Name, snap.State)
+	}
+	for _, t := range snap.Topics {
+		for _, s := range t.Subscribers {
+			switch s.State {
+			case actors.StateEscalated, actors.StateCooldown, actors.StateHung:
+				fault("%s/%s: %s", s.Topic, s.Name, s.State)
+			}
+			if t.Waiting > 0 && s.Counts.Queued >= uint64(s.Capacity) && s.Capacity > 0 {
+				fault("%s/%s: full, holds back publishers (%d wait), %s", s.Topic, s.Name, t.Waiting, s.State)
+			}
+		}
+	}
+	if snap.Letters.Failing != "" {
+		fault("dead-letter store: failing since %s, %d letters wait: %s",
+			snap.Letters.Since.Format(time.RFC3339), snap.Letters.Waiting, snap.Letters.Failing)
+	}
+	return errors.Join(faults...)
+}

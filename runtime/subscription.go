@@ -1,0 +1,211 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/troupe-go/troupe/actors"
+	"github.com/troupe-go/troupe/mailbox"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// What becomes of the events that still wait when a subscriber unsubscribes.
+const (
+	// Drain handles them first.
+	Drain = actors.Drain
+	// DeadLetterRest makes them dead letters.
+	DeadLetterRest = actors.DeadLetterRest
+	// Discard drops and counts them.
+	Discard = actors.Discard
+)
+
+// Subscriber is the untyped side of a subscriber's actor. Package topics
+// implements it; programs do not.
+type Subscriber interface {
+	Counts() actors.Counts
+	State() actors.State
+	Since() time.Duration
+	Capacity() int
+	Overflow() mailbox.Overflow
+	Pause()
+	Resume()
+	Restart()
+	Stop(rest actors.Rest, reason string)
+	Done() <-chan struct{}
+	Abandon() bool
+	Handles(ctx context.Context) bool
+	// Redeliver decodes a letter's payload and puts the event into the mailbox.
+	Redeliver(l Redelivered, r *actors.Redelivery) error
+}
+
+// Redelivered is a dead letter's event on its way back.
+type Redelivered struct {
+	Payload     []byte
+	ContentType string
+	Sequence    uint64
+	PublishedAt time.Time
+	Headers     map[string]string
+}
+
+// Subscription is one subscriber of a topic. Methods are safe for concurrent
+// use.
+type Subscription struct {
+	rt    *Runtime
+	topic string
+	name  string
+	cell  Subscriber // nil while it is being attached
+}
+
+// Attach registers a subscriber that start makes. It is how package topics
+// subscribes.
+//
+// Errors: the name is not valid or taken; those of start; [ErrClosed].
+func (rt *Runtime) Attach(t Topic, name string, start func() (Subscriber, error)) (*Subscription, error) {
+	if err := validName(name); err != nil {
+		return nil, fmt.Errorf("runtime: subscriber name %q: %w", name, err)
+	}
+	s := &Subscription{rt: rt, topic: t.Name(), name: name}
+	rt.mu.Lock()
+	if rt.state != StateRunning {
+		rt.mu.Unlock()
+		return nil, ErrClosed
+	}
+	if slices.ContainsFunc(rt.subs, s.same) {
+		rt.mu.Unlock()
+		return nil, fmt.Errorf("%w: %s/%s", ErrNameTaken, s.topic, name)
+	}
+	rt.subs = append(rt.subs, s) // reserves the name
+	rt.attaching.Add(1)
+	rt.mu.Unlock()
+	defer rt.attaching.Done()
+
+	cell, err := start() // unlocked: it tells observers, and they may look at us
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if err != nil {
+		rt.subs = slices.DeleteFunc(rt.subs, func(o *Subscription) bool { return o == s })
+		return nil, err
+	}
+	s.cell = cell
+	rt.fold()
+	return s, nil
+}
+
+func (s *Subscription) same(o *Subscription) bool { return s.topic == o.topic && s.name == o.name }
+
+// Subscription returns a subscriber by name.
+func (rt *Runtime) Subscription(topic, name string) (*Subscription, error) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.topics[topic] == nil {
+		return nil, fmt.Errorf("%w: %s", ErrUnknownTopic, topic)
+	}
+	for _, s := range rt.subs {
+		if s.topic == topic && s.name == name && s.cell != nil {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %s/%s", ErrUnknownSubscriber, topic, name)
+}
+
+// Pause keeps a subscriber from taking another event; see [Subscription.Pause].
+func (rt *Runtime) Pause(topic, subscriber string) error {
+	return rt.control(topic, subscriber, (*Subscription).Pause)
+}
+
+// Resume ends a pause; see [Subscription.Resume].
+func (rt *Runtime) Resume(topic, subscriber string) error {
+	return rt.control(topic, subscriber, (*Subscription).Resume)
+}
+
+// Restart replaces a subscriber's instance; see [Subscription.Restart].
+func (rt *Runtime) Restart(topic, subscriber string) error {
+	return rt.control(topic, subscriber, (*Subscription).Restart)
+}
+
+func (rt *Runtime) control(topic, subscriber string, do func(*Subscription)) error {
+	s, err := rt.Subscription(topic, subscriber)
+	if err == nil {
+		do(s)
+	}
+	return err
+}
+
+// Topic returns the name of the topic.
+func (s *Subscription) Topic() string { return s.topic }
+
+// Name returns the name of the subscriber.
+func (s *Subscription) Name() string { return s.name }
+
+// Pause keeps the subscriber from taking another event, until Resume. The one
+// in hand is finished; events that come wait, as its overflow policy says. It
+// does not block and is idempotent.
+func (s *Subscription) Pause() { s.cell.Pause() }
+
+// Resume ends a pause, whether an operator or the supervisor made it: a
+// subscriber that cools down or has escalated is restarted at once.
+func (s *Subscription) Resume() { s.cell.Resume() }
+
+// Restart replaces the subscriber's instance. The event in hand, if any, is
+// attempted again, uncharged.
+func (s *Subscription) Restart() { s.cell.Restart() }
+
+// Done is closed when the subscriber has stopped and every event of its mailbox
+// has its outcome or is on its way into the dead-letter store.
+func (s *Subscription) Done() <-chan struct{} { return s.cell.Done() }
+
+// Unsubscribe ends the subscription: events that are published from now on are
+// not its any more. rest says what becomes of those that wait: [Drain],
+// [DeadLetterRest] or [Discard].
+//
+// It blocks until the subscriber has stopped: when it returns nil, no handler
+// call runs or will start. If ctx ends first it returns the cause, and the
+// subscription ends in its own time; a call with DeadLetterRest or Discard
+// hurries one that drains. Called from the subscriber's own handler it returns
+// nil at once, and the subscription ends after that handler. It is idempotent.
+func (s *Subscription) Unsubscribe(ctx context.Context, rest actors.Rest) error {
+	if rest > Discard {
+		return fmt.Errorf("runtime: unsubscribe %s/%s: rest %d: must be Drain, DeadLetterRest or Discard", s.topic, s.name, rest)
+	}
+	s.cell.Stop(rest, supervisor.ReasonUnsubscribed)
+	if s.cell.Handles(ctx) {
+		return nil
+	}
+	select {
+	case <-s.cell.Done():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// fold moves stopped subscribers out of the way, and their counts into those of
+// the topic as soon as nothing can change them any more. The caller holds mu.
+func (rt *Runtime) fold() {
+	rt.subs = slices.DeleteFunc(rt.subs, func(s *Subscription) bool {
+		if s.cell == nil || !s.stopped() {
+			return false
+		}
+		rt.past = append(rt.past, s)
+		return true
+	})
+	rt.past = slices.DeleteFunc(rt.past, func(s *Subscription) bool {
+		c := s.cell.Counts()
+		if c.Parked > 0 || c.Zombies > 0 {
+			return false
+		}
+		rt.topics[s.topic].former.Add(c)
+		return true
+	})
+}
+
+func (s *Subscription) stopped() bool {
+	select {
+	case <-s.cell.Done():
+		return true
+	default:
+		return false
+	}
+}

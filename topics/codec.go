@@ -1,0 +1,22 @@
+package topics
+
+import "encoding/json"
+
+// Codec turns events into bytes and back, for dead letters. Methods are safe
+// for concurrent use. A panic in one is an error.
+type Codec interface {
+	// ContentType names the encoding, such as application/json. A letter is
+	// decoded only by a codec of the same name.
+	ContentType() string
+	// Marshal encodes an event.
+	Marshal(event any) ([]byte, error)
+	// Unmarshal decodes into the event that into points to.
+	Unmarshal(data []byte, into any) error
+}
+
+// jsonCodec is the default.
+type jsonCodec struct{}
+
+func (jsonCodec) ContentType() string                   { return "application/json" }
+func (jsonCodec) Marshal(event any) ([]byte, error)     { return json.Marshal(event) }
+func (jsonCodec) Unmarshal(data []byte, into any) error { return json.Unmarshal(data, into) }

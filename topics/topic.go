@@ -1,0 +1,259 @@
+package topics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/troupe-go/troupe/actors"
+	"github.com/troupe-go/troupe/mailbox"
+	"github.com/troupe-go/troupe/runtime"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// Unrouted says what becomes of an event that finds no subscriber.
+type Unrouted uint8
+
+const (
+	// CountUnrouted accepts and counts it; it is gone.
+	CountUnrouted Unrouted = iota
+	// RejectUnrouted makes Publish return [ErrNoSubscriber].
+	RejectUnrouted
+	// DeadLetterUnrouted accepts it as a dead letter, to be published again.
+	DeadLetterUnrouted
+)
+
+// Config describes a topic. The zero value works.
+type Config struct {
+	// Unrouted is what becomes of events without a subscriber.
+	Unrouted Unrouted
+	// Codec is how events are kept in dead letters. Nil is JSON, which honors
+	// the MarshalJSON and UnmarshalJSON methods of a type.
+	Codec Codec
+}
+
+func (c Config) validate() error {
+	if c.Unrouted > DeadLetterUnrouted {
+		return fmt.Errorf("Unrouted %d: must be CountUnrouted, RejectUnrouted or DeadLetterUnrouted", c.Unrouted)
+	}
+	return nil
+}
+
+// The errors of publications, beside runtime.ErrClosed and the cause of a
+// context.
+var (
+	// ErrNoSubscriber is returned under RejectUnrouted.
+	ErrNoSubscriber = mailbox.ErrNoSubscriber
+	// ErrFull matches the *mailbox.FullError that names the subscriber whose
+	// policy is to reject.
+	ErrFull = mailbox.ErrFull
+	// ErrWouldDeadlock is returned to a handler that would wait for itself.
+	ErrWouldDeadlock = actors.ErrWouldDeadlock
+	// ErrTypeMismatch is returned for a topic that is open with another type.
+	ErrTypeMismatch = runtime.ErrTypeMismatch
+	// ErrNoRoom is returned under DeadLetterUnrouted when too many letters of
+	// the topic wait for the dead-letter store.
+	ErrNoRoom = errors.New("topics: dead-letter store takes no more")
+)
+
+// Topic is a named stream of events of type T. It is safe for concurrent use.
+//
+// It is generic down to the mailbox because an event that passes through an
+// interface is copied to the heap: one allocation for each publication, about
+// twice the price of all the rest of it.
+type Topic[T any] struct {
+	log      *mailbox.Log[T]
+	accepted func(runtime.Event) // the observer's, nil if nobody listens
+	rt       *runtime.Runtime
+	obs      runtime.Observer
+	name     string
+	cfg      Config
+	account  *actors.Account // of unrouted events
+
+	mu       sync.Mutex
+	rejected map[string]uint64
+	unrouted uint64
+}
+
+// Open returns the topic of that name on rt, which it makes if there is none.
+// It is idempotent: every call returns the same topic, and the configuration is
+// that of the call that made it.
+//
+// Errors: the name is not valid (parts of letters, digits, '-' and '_', joined
+// by dots, such as orders.order.placed); [ErrTypeMismatch]; runtime.ErrClosed.
+func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], error) {
+	c := optional(cfg)
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("topics: open %q: %w", name, err)
+	}
+	if c.Codec == nil {
+		c.Codec = jsonCodec{}
+	}
+	t, err := rt.Register(name, reflect.TypeFor[T](), func() runtime.Topic {
+		t := &Topic[T]{
+			log: mailbox.NewLog[T](rt.Actors().Guard()), rt: rt, obs: rt.Observer(), name: name, cfg: c,
+			account: actors.NewAccount(rt.Actors()), rejected: map[string]uint64{},
+		}
+		t.accepted = t.obs.Accepted
+		return side[T]{t}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("topics: open %q: %w", name, err)
+	}
+	return t.(side[T]).t, nil
+}
+
+// Name returns the topic's name.
+func (t *Topic[T]) Name() string { return t.name }
+
+// Publish hands ev to every subscriber of the topic, or to none. A nil error
+// means accepted: each of them will handle it, or account for it otherwise.
+//
+// Publish waits only while the mailbox of a subscriber with policy Block is
+// full, until there is room or ctx ends; ctx bounds nothing that comes later.
+// ev is shared by the subscribers: none may change what it points to.
+//
+// Errors: the cause of ctx; a *mailbox.FullError, which names the subscriber;
+// runtime.ErrClosed; [ErrNoSubscriber]; [ErrWouldDeadlock] for a handler that
+// would wait for itself. After an error nobody gets the event.
+//
+// Price: no allocation, two atomic writes whatever the number of subscribers
+// (see bench/RESULTS.md).
+func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
+	if err := t.log.Append(ctx, ev); err != nil {
+		return t.refused(ev, nil, err)
+	}
+	if t.accepted != nil {
+		actors.Tell(t.accepted, runtime.Event{Topic: t.name})
+	}
+	return nil
+}
+
+// Meta is what travels with an event beside its value.
+type Meta = mailbox.Meta
+
+// PublishWith is Publish with headers or a publish time of the caller's, at the
+// price of a few allocations. It takes a copy of the headers.
+func (t *Topic[T]) PublishWith(ctx context.Context, ev T, m Meta) error {
+	m.Headers = maps.Clone(m.Headers)
+	if err := t.log.AppendMeta(ctx, ev, &m); err != nil {
+		return t.refused(ev, &m, err)
+	}
+	if t.accepted != nil {
+		actors.Tell(t.accepted, runtime.Event{Topic: t.name})
+	}
+	return nil
+}
+
+// refused answers a publication that the log did not take.
+func (t *Topic[T]) refused(ev T, m *Meta, err error) error {
+	if errors.Is(err, mailbox.ErrNoSubscriber) && t.cfg.Unrouted != RejectUnrouted {
+		if err = t.unroutedEvent(ev, m); err == nil {
+			return nil
+		}
+	}
+	reason := "canceled"
+	switch {
+	case errors.Is(err, mailbox.ErrClosed):
+		reason, err = "closed", runtime.ErrClosed
+	case errors.Is(err, mailbox.ErrFull):
+		reason = "full"
+	case errors.Is(err, mailbox.ErrNoSubscriber):
+		reason = supervisor.ReasonUnrouted
+	case errors.Is(err, ErrWouldDeadlock):
+		reason = "would_deadlock"
+	case errors.Is(err, ErrNoRoom):
+		reason = actors.ReasonDeadLettersUnavailable
+	}
+	t.mu.Lock()
+	t.rejected[reason]++
+	t.mu.Unlock()
+	if t.obs.Rejected != nil {
+		actors.Tell(t.obs.Rejected, runtime.Event{Topic: t.name, Err: err, Reason: reason})
+	}
+	return fmt.Errorf("topics: publish %s: %w", t.name, err)
+}
+
+// unroutedEvent takes an event that has no subscriber.
+func (t *Topic[T]) unroutedEvent(ev T, m *Meta) error {
+	if t.cfg.Unrouted == DeadLetterUnrouted {
+		d := &actors.Dead{Topic: t.name, Event: ev, Reason: supervisor.ReasonUnrouted, PublishedAt: time.Now()}
+		if m != nil {
+			d.Headers = m.Headers
+			if !m.PublishedAt.IsZero() {
+				d.PublishedAt = m.PublishedAt
+			}
+		}
+		if !t.account.Bury(d) {
+			return ErrNoRoom
+		}
+	}
+	t.mu.Lock()
+	t.unrouted++
+	t.mu.Unlock()
+	if t.accepted != nil {
+		actors.Tell(t.accepted, runtime.Event{Topic: t.name})
+	}
+	if t.obs.Unrouted != nil {
+		actors.Tell(t.obs.Unrouted, runtime.Event{Topic: t.name})
+	}
+	return nil
+}
+
+// side is what the runtime sees of a topic. It is a type of its own so that
+// users of a Topic do not.
+type side[T any] struct{ t *Topic[T] }
+
+func (s side[T]) Name() string       { return s.t.name }
+func (s side[T]) Type() reflect.Type { return reflect.TypeFor[T]() }
+func (s side[T]) Drain()             { s.t.log.Drain() }
+func (s side[T]) Close()             { s.t.log.Close() }
+
+func (s side[T]) Counts() runtime.Publications {
+	t := s.t
+	p := runtime.Publications{Waiting: t.log.Waiting(), Undelivered: t.account.Counts()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.Rejected, p.Unrouted = maps.Clone(t.rejected), t.unrouted
+	p.Accepted = t.log.Accepted() + t.unrouted
+	p.Attempted = p.Accepted
+	for _, n := range p.Rejected {
+		p.Attempted += n
+	}
+	return p
+}
+
+func (s side[T]) Encode(event any) ([]byte, string, error) {
+	payload, err := s.t.cfg.Codec.Marshal(event)
+	return payload, s.t.cfg.Codec.ContentType(), err
+}
+
+func (s side[T]) Republish(ctx context.Context, payload []byte, contentType string, headers map[string]string) error {
+	ev, err := s.t.decode(payload, contentType)
+	if err != nil {
+		return err
+	}
+	return s.t.PublishWith(ctx, ev, Meta{Headers: headers})
+}
+
+func (t *Topic[T]) decode(payload []byte, contentType string) (ev T, err error) {
+	if have := t.cfg.Codec.ContentType(); contentType != have {
+		return ev, fmt.Errorf("topics: %s decodes %s, not %s", t.name, have, contentType)
+	}
+	if err := t.cfg.Codec.Unmarshal(payload, &ev); err != nil {
+		return ev, fmt.Errorf("topics: decode %s as %v: %w", contentType, reflect.TypeFor[T](), err)
+	}
+	return ev, nil
+}
+
+// optional returns the configuration of a call that may come without one.
+func optional[C any](cfg []C) (c C) {
+	if len(cfg) > 0 {
+		c = cfg[0]
+	}
+	return c
+}

@@ -34,7 +34,11 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 	l.sig.Or(sigGone)
 	sig := new(atomic.Uint32)
 	c.sig.Store(sig)
-	next := &loop[T]{c: c, r: c.saved, sig: sig, stride: 1, cur: c.cur, last: c.since}
+	next := &loop[T]{c: c, r: c.saved, sig: sig, stride: 1, last: c.since}
+	if c.cur != nil {
+		h := *c.cur // the handler may still ask for the facts of its own
+		next.cur = &h
+	}
 	c.loop = next
 	c.settling = true // by next, which is ours until the takeover
 	c.zombies++

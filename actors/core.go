@@ -43,7 +43,8 @@ type Config struct {
 	Capacity int
 	// Overflow is what happens when so many wait. Zero is Block.
 	Overflow mailbox.Overflow
-	// Timeout bounds one call of the handler; zero does not.
+	// Timeout bounds one call of the handler, and with Grace one of a hook;
+	// zero does not. A handler that returns nil late has succeeded.
 	Timeout time.Duration
 	// Grace is how long a handler may take to return after its deadline before
 	// it is abandoned. Zero is 5 s.
@@ -196,7 +197,7 @@ type core struct {
 
 // name returns how people refer to the actor.
 func (c *core) name() string {
-	if c.cfg.Topic == "" {
+	if c.cfg.Topic == "" || c.cfg.Topic == c.cfg.Name { // told directly
 		return c.cfg.Name
 	}
 	return c.cfg.Topic + "/" + c.cfg.Name

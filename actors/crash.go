@@ -56,6 +56,6 @@ func trimmed(pcs []uintptr) string {
 
 // ownFrame reports whether the function is one that calls the user's code.
 func ownFrame(name string) bool {
-	return strings.Contains(name, "/actors.(*loop[") ||
+	return strings.HasPrefix(name, "github.com/troupe-go/troupe/actors.") ||
 		strings.HasPrefix(name, "github.com/sourcegraph/conc/panics.")
 }

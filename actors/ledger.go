@@ -12,23 +12,23 @@ import (
 // While events flow, Done and InFlight lag behind by at most one checkpoint: 64
 // events of a handler that takes less than a microsecond, else none.
 type Counts struct {
-	Deliveries   uint64
-	Done         uint64
-	DeadLettered uint64
-	Dropped      map[string]uint64
-	Queued       uint64
-	InFlight     uint64
-	RetryWait    uint64
-	Parked       uint64 // on their way into the dead-letter store
+	Deliveries   uint64            `json:"deliveries"`
+	Done         uint64            `json:"done"`
+	DeadLettered uint64            `json:"dead_lettered"`
+	Dropped      map[string]uint64 `json:"dropped"`
+	Queued       uint64            `json:"queued"`
+	InFlight     uint64            `json:"in_flight"`
+	RetryWait    uint64            `json:"retry_wait"`
+	Parked       uint64            `json:"parked"` // on their way into the dead-letter store
 
-	Redelivered uint64 // deliveries that are dead letters given back
-	Failures    uint64 // failed attempts
-	Retries     uint64
-	Restarts    uint64
-	Pauses      uint64
-	Abandoned   uint64 // handlers that were given up
-	Late        uint64 // events that abandoned handlers finished after all
-	Zombies     int    // abandoned handlers that still run
+	Redelivered uint64 `json:"redelivered"` // deliveries that are dead letters given back
+	Failures    uint64 `json:"failures"`    // failed attempts
+	Retries     uint64 `json:"retries"`
+	Restarts    uint64 `json:"restarts"`
+	Pauses      uint64 `json:"pauses"`
+	Abandoned   uint64 `json:"abandoned"` // handlers that were given up
+	Late        uint64 `json:"late"`      // events that abandoned handlers finished after all
+	Zombies     int    `json:"zombies"`   // abandoned handlers that still run
 }
 
 // TotalDropped returns the sum over all reasons.

@@ -60,7 +60,6 @@ func (l *loop[T]) batch() {
 		if l.sig.Load() != 0 || l.receive == nil {
 			break
 		}
-		var ev T
 		if special {
 			h := l.nextHeld()
 			if h != nil {
@@ -484,8 +483,12 @@ func (c *Cell[T]) setUnburied(d *Dead) {
 }
 
 func (c *Cell[T]) dead(h *held[T], reason string) *Dead {
+	ev := any(h.ev)
+	if e, ok := ev.(interface{ payload() any }); ok {
+		ev = e.payload()
+	}
 	return &Dead{
-		Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Event: h.ev, Sequence: h.seq, PublishedAt: h.publishedAt,
+		Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Event: ev, Sequence: h.seq, PublishedAt: h.publishedAt,
 		Headers: h.headers, Reason: reason, Attempts: h.attempts, AttemptCount: h.attemptCount,
 		Redelivery: h.redelivery, ledger: &c.ledger, tell: &c.sys.obs,
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
+	"time"
 
 	"github.com/troupe-go/troupe/mailbox"
 	"github.com/troupe-go/troupe/supervisor"
@@ -20,6 +22,9 @@ type Ref[M any] struct {
 	cell  *Cell[envelope[M]]
 	log   *mailbox.Log[envelope[M]]
 	guard *Guard
+
+	mu      sync.Mutex
+	refused map[string]uint64
 }
 
 // envelope is a message with the ask that waits for its outcome, if one does.
@@ -27,6 +32,9 @@ type envelope[M any] struct {
 	m   M
 	ask *asking
 }
+
+// payload is what a dead letter shows of it.
+func (e envelope[M]) payload() any { return e.m }
 
 // Spawn starts an actor under supervision. make makes its first instance and,
 // after each failure that calls for a restart, a fresh one.
@@ -57,6 +65,22 @@ func Spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Conf
 	return ref, nil
 }
 
+// Refusal returns the reason under which a publication or message is counted
+// that was refused with err.
+func Refusal(err error) string {
+	switch {
+	case errors.Is(err, mailbox.ErrClosed):
+		return "closed"
+	case errors.Is(err, mailbox.ErrFull):
+		return "full"
+	case errors.Is(err, mailbox.ErrNoSubscriber):
+		return supervisor.ReasonUnrouted
+	case errors.Is(err, ErrWouldDeadlock):
+		return "would_deadlock"
+	}
+	return "canceled"
+}
+
 // Tell puts m into the actor's mailbox. A nil error means that it will be
 // handled or end as a dead letter or counted drop.
 //
@@ -64,14 +88,44 @@ func Spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Conf
 // the actor stops. Errors: mailbox.ErrFull, [ErrStopped], [ErrWouldDeadlock],
 // the cause of ctx.
 func (r *Ref[M]) Tell(ctx context.Context, m M) error {
-	return told(r.log.Append(ctx, envelope[M]{m: m}))
+	return r.send(ctx, envelope[M]{m: m})
 }
 
-func told(err error) error {
+func (r *Ref[M]) send(ctx context.Context, e envelope[M]) error {
+	err := r.log.Append(ctx, e)
+	if err == nil {
+		return nil
+	}
+	r.mu.Lock()
+	if r.refused == nil {
+		r.refused = map[string]uint64{}
+	}
+	r.refused[Refusal(err)]++
+	r.mu.Unlock()
 	if errors.Is(err, mailbox.ErrNoSubscriber) || errors.Is(err, mailbox.ErrClosed) {
 		return ErrStopped
 	}
 	return err
+}
+
+// Sent returns how many messages the mailbox has taken, how many it has
+// refused, by reason, and how many senders wait for room.
+func (r *Ref[M]) Sent() (taken uint64, refused map[string]uint64, waiting int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.Accepted(), maps.Clone(r.refused), r.log.Waiting()
+}
+
+// Drain refuses, from now on, messages that do not come from a handler, and
+// Close all. Neither stops the actor.
+func (r *Ref[M]) Drain() { r.log.Drain() }
+
+// Close refuses all further messages; see [Ref.Drain].
+func (r *Ref[M]) Close() { r.log.Close() }
+
+// Redeliver gives a dead letter's message back; see [Cell.Redeliver].
+func (r *Ref[M]) Redeliver(m M, seq uint64, publishedAt time.Time, headers map[string]string, d *Redelivery) error {
+	return r.cell.Redeliver(envelope[M]{m: m}, seq, publishedAt, headers, d)
 }
 
 // Cell returns the actor's account and controls.
@@ -142,7 +196,7 @@ func Ask[M, R any](ctx context.Context, ref *Ref[M], build func(reply func(R)) M
 			a.end()
 		})
 	})
-	if err := told(ref.log.Append(ctx, envelope[M]{m: m, ask: a})); err != nil {
+	if err := ref.send(ctx, envelope[M]{m: m, ask: a}); err != nil {
 		return none, err
 	}
 	select {

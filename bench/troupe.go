@@ -1,5 +1,3 @@
-//go:build troupe
-
 package bench
 
 import (

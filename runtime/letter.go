@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/sourcegraph/conc/panics"
 	"github.com/troupe-go/troupe/actors"
@@ -57,13 +58,17 @@ func describe(l *deadletter.Letter, d *actors.Dead, redrive int) {
 	last := d.Attempts[len(d.Attempts)-1]
 	l.Cause, l.Error = last.Cause.String(), message(last.Err)
 	l.ErrorTypes, l.Stack, l.PanicValue = nil, "", ""
-	panics.Try(func() { l.ErrorTypes = deadletter.ErrorTypes(last.Err) })
+	l.ErrorTypes = slices.DeleteFunc(deadletter.ErrorTypes(last.Err), func(t string) bool { return t == verdictType })
 	var p *supervisor.PanicError
 	if errors.As(last.Err, &p) {
 		l.Stack = p.Stack
 		l.PanicValue = (&supervisor.PanicError{Value: p.Value}).Error()[len("panic: "):]
 	}
 }
+
+// verdictType is that of the mark of supervisor.Permanent and its like, which is
+// a verdict and not what went wrong.
+var verdictType = fmt.Sprintf("%T", supervisor.Permanent(ErrClosed))
 
 // message returns what an error of the user's says, if it can say it.
 func message(err error) (text string) {

@@ -76,7 +76,7 @@ func newLetters(rt *Runtime, cfg Config) *letters {
 }
 
 func (w *letters) start() error {
-	sys, err := actors.NewSystem(actors.SystemConfig{Observer: Observer{Failed: w.storeFailed, Hung: w.storeFailed}})
+	sys, err := actors.NewSystem(actors.SystemConfig{Beside: w.rt.sys, Observer: Observer{Failed: w.storeFailed, Hung: w.storeFailed}})
 	if err != nil {
 		return err
 	}

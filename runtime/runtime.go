@@ -93,8 +93,8 @@ func New(cfg Config) (*Runtime, error) {
 // Name returns the name of the configuration.
 func (rt *Runtime) Name() string { return rt.cfg.Name }
 
-// Actors returns the tree that subscribers live in, for actors.Spawn. Actors
-// that are spawned there are ended by Shutdown, after all subscribers.
+// Actors returns the tree that subscribers live in. Use topics.Spawn for an actor
+// of your own, which has its place in the account and in Shutdown.
 func (rt *Runtime) Actors() *actors.System { return rt.sys }
 
 // Observer returns the observer of the configuration together with that of the

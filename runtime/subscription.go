@@ -21,9 +21,8 @@ const (
 	Discard = actors.Discard
 )
 
-// Subscriber is the untyped side of a subscriber's actor. Package topics
-// implements it; programs do not.
-type Subscriber interface {
+// Cell is the part of an *actors.Cell that does not depend on its events.
+type Cell interface {
 	Counts() actors.Counts
 	State() actors.State
 	Since() time.Duration
@@ -36,6 +35,12 @@ type Subscriber interface {
 	Done() <-chan struct{}
 	Abandon() bool
 	Handles(ctx context.Context) bool
+}
+
+// Subscriber is the untyped side of a subscriber. Package topics implements it;
+// programs do not.
+type Subscriber interface {
+	Cell
 	// Redeliver decodes a letter's payload and puts the event into the mailbox.
 	Redeliver(l Redelivered, r *actors.Redelivery) error
 }

@@ -37,13 +37,13 @@ type Topic interface {
 //
 //	Attempted = Accepted + Σ Rejected
 type Publications struct {
-	Attempted uint64
-	Accepted  uint64
-	Rejected  map[string]uint64 // by reason
-	Unrouted  uint64            // accepted and without a subscriber
-	Waiting   int               // publishers held back at this moment
+	Attempted uint64            `json:"attempted"`
+	Accepted  uint64            `json:"accepted"`
+	Rejected  map[string]uint64 `json:"rejected"` // by reason
+	Unrouted  uint64            `json:"unrouted"` // accepted and without a subscriber
+	Waiting   int               `json:"waiting"`  // publishers held back at this moment
 	// Undelivered is the account of unrouted events that became dead letters.
-	Undelivered actors.Counts
+	Undelivered actors.Counts `json:"undelivered"`
 }
 
 // Register returns the topic of that name and type, which create makes if there

@@ -1,6 +1,12 @@
 package topics
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"github.com/sourcegraph/conc/panics"
+)
 
 // Codec turns events into bytes and back, for dead letters. Methods are safe
 // for concurrent use. A panic in one is an error.
@@ -20,3 +26,16 @@ type jsonCodec struct{}
 func (jsonCodec) ContentType() string                   { return "application/json" }
 func (jsonCodec) Marshal(event any) ([]byte, error)     { return json.Marshal(event) }
 func (jsonCodec) Unmarshal(data []byte, into any) error { return json.Unmarshal(data, into) }
+
+func decode[T any](c Codec, payload []byte, contentType string) (ev T, err error) {
+	if have := c.ContentType(); contentType != have {
+		return ev, fmt.Errorf("topics: the codec decodes %s, not %s", have, contentType)
+	}
+	if r := panics.Try(func() { err = c.Unmarshal(payload, &ev) }); r != nil {
+		err = r.AsError()
+	}
+	if err != nil {
+		return ev, fmt.Errorf("topics: decode %s as %v: %w", contentType, reflect.TypeFor[T](), err)
+	}
+	return ev, nil
+}

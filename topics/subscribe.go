@@ -77,6 +77,16 @@ type SubscriberConfig struct {
 	Group *actors.Group
 }
 
+// actor returns the configuration as the tree takes it.
+func (c SubscriberConfig) actor(topic, name string) actors.Config {
+	return actors.Config{
+		Topic: topic, Name: name,
+		Policy:   supervisor.Policy{Retry: c.Retry, Restart: c.Restart, Decide: c.Decide},
+		Capacity: c.Capacity, Overflow: c.Overflow, Timeout: c.Timeout, Grace: c.Grace,
+		MaxZombies: c.MaxZombies, Ordering: c.Ordering, MaxParked: c.MaxParked, Group: c.Group,
+	}
+}
+
 // Key is a function of an event of any type; see [KeyOf].
 type Key struct{ of any }
 
@@ -107,12 +117,7 @@ func (t *Topic[T]) SubscribeFactory(name string, factory func() Behavior[T], cfg
 }
 
 func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg SubscriberConfig) (*Subscription, error) {
-	cell.Config = actors.Config{
-		Topic: t.name, Name: name,
-		Policy:   supervisor.Policy{Retry: cfg.Retry, Restart: cfg.Restart, Decide: cfg.Decide},
-		Capacity: cfg.Capacity, Overflow: cfg.Overflow, Timeout: cfg.Timeout, Grace: cfg.Grace,
-		MaxZombies: cfg.MaxZombies, Ordering: cfg.Ordering, MaxParked: cfg.MaxParked, Group: cfg.Group,
-	}
+	cell.Config = cfg.actor(t.name, name)
 	if cfg.Key.of != nil {
 		of, ok := cfg.Key.of.(func(T) string)
 		if !ok {

@@ -72,7 +72,7 @@ type Topic[T any] struct {
 	obs      runtime.Observer
 	name     string
 	cfg      Config
-	account  *actors.Account // of unrouted events
+	account  *actors.Account // of events that became dead letters for want of a subscriber
 
 	mu       sync.Mutex
 	rejected map[string]uint64
@@ -104,7 +104,11 @@ func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], er
 	if err != nil {
 		return nil, fmt.Errorf("topics: open %q: %w", name, err)
 	}
-	return t.(side[T]).t, nil
+	s, ok := t.(side[T])
+	if !ok {
+		return nil, fmt.Errorf("topics: open %q: %w: by an actor", name, runtime.ErrNameTaken)
+	}
+	return s.t, nil
 }
 
 // Name returns the topic's name.
@@ -156,16 +160,10 @@ func (t *Topic[T]) refused(ev T, m *Meta, err error) error {
 			return nil
 		}
 	}
-	reason := "canceled"
+	reason := actors.Refusal(err)
 	switch {
 	case errors.Is(err, mailbox.ErrClosed):
-		reason, err = "closed", runtime.ErrClosed
-	case errors.Is(err, mailbox.ErrFull):
-		reason = "full"
-	case errors.Is(err, mailbox.ErrNoSubscriber):
-		reason = supervisor.ReasonUnrouted
-	case errors.Is(err, ErrWouldDeadlock):
-		reason = "would_deadlock"
+		err = runtime.ErrClosed
 	case errors.Is(err, ErrNoRoom):
 		reason = actors.ReasonDeadLettersUnavailable
 	}
@@ -240,14 +238,8 @@ func (s side[T]) Republish(ctx context.Context, payload []byte, contentType stri
 	return s.t.PublishWith(ctx, ev, Meta{Headers: headers})
 }
 
-func (t *Topic[T]) decode(payload []byte, contentType string) (ev T, err error) {
-	if have := t.cfg.Codec.ContentType(); contentType != have {
-		return ev, fmt.Errorf("topics: %s decodes %s, not %s", t.name, have, contentType)
-	}
-	if err := t.cfg.Codec.Unmarshal(payload, &ev); err != nil {
-		return ev, fmt.Errorf("topics: decode %s as %v: %w", contentType, reflect.TypeFor[T](), err)
-	}
-	return ev, nil
+func (t *Topic[T]) decode(payload []byte, contentType string) (T, error) {
+	return decode[T](t.cfg.Codec, payload, contentType)
 }
 
 // optional returns the configuration of a call that may come without one.

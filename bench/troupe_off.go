@@ -1,5 +1,0 @@
-//go:build !troupe
-
-package bench
-
-var ours []Library

@@ -161,7 +161,10 @@ func TestTwoAxes(t *testing.T) {
 		{
 			name: "a decider that ends its goroutine is ignored",
 			cfg: actors.Config{Policy: supervisor.Policy{Retry: retry.Retry,
-				Decide: func(supervisor.Failure, supervisor.Decision) supervisor.Decision { goruntime.Goexit(); panic("unreachable") },
+				Decide: func(supervisor.Failure, supervisor.Decision) supervisor.Decision {
+					goruntime.Goexit()
+					panic("unreachable")
+				},
 			}},
 			fail:   always(errBoom),
 			letter: supervisor.ReasonExhausted, err: errBoom, calls: 3, made: 1, took: 3 * time.Second,
@@ -628,17 +631,17 @@ func TestErrFinishedEndsTheActorAsItsRestartTypeSays(t *testing.T) {
 						}}
 					},
 				})
-				s.publish(1, 2)
+				s.burst(1, 2)
 				w.wantSeen("Failed", 0)
 				if tc.stopped {
 					<-s.Done()
 					s.wantState(actors.StateStopped)
 					w.wantLetters("2 " + supervisor.ReasonStopped)
-					s.wantCounts(actors.Counts{Deliveries: 2, Done: 1, DeadLettered: 1})
+					s.wantCounts(actors.Counts{Deliveries: 2, Done: 1, DeadLettered: 1, Pauses: 1})
 					return
 				}
 				s.wantState(actors.StateIdle)
-				s.wantCounts(actors.Counts{Deliveries: 2, Done: 2, Restarts: 1})
+				s.wantCounts(actors.Counts{Deliveries: 2, Done: 2, Restarts: 1, Pauses: 1})
 				if made.Load() != 2 {
 					t.Errorf("instances = %d, want 2", made.Load())
 				}
@@ -652,7 +655,7 @@ func TestRestartNeverStopsAtThePanic(t *testing.T) {
 		w := newWorld(t)
 		s := w.handler(actors.Config{Policy: supervisor.Policy{Restart: supervisor.Restart{Type: supervisor.RestartNever}}},
 			func(context.Context, int) error { panic("boom") })
-		s.publish(1, 2, 3)
+		s.burst(1, 2, 3)
 		<-s.Done()
 		w.wantLetters("1 "+supervisor.ReasonStopped, "2 "+supervisor.ReasonStopped, "3 "+supervisor.ReasonStopped)
 		s.wantState(actors.StateStopped)

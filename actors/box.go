@@ -92,10 +92,15 @@ func (b *box) PostUserMessage(message any) {
 }
 
 func (b *box) PostSystemMessage(message any) {
-	if _, ok := message.(*actor.Restart); ok {
+	_, restart := message.(*actor.Restart)
+	if restart {
 		b.w.Interrupt(errRestarting) // of a sibling that failed, perhaps: the event in hand may come back soon
 	}
 	b.mu.Lock()
+	if n := len(b.system); restart && n > 0 && b.system[n-1] == message {
+		b.mu.Unlock()
+		return // siblings that fail together, or an impatient operator: one restart will do
+	}
 	b.system = append(b.system, message)
 	b.mu.Unlock()
 	b.signal(sigSystem)

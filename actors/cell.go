@@ -82,6 +82,7 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 		c.static = &Behavior[T]{Receive: cfg.Receive}
 	}
 	c.sys, c.cfg = sys, cfg.Config
+	c.condition = StateStarting
 	c.attentive = c.settled != nil || sys.obs.Handled != nil
 	c.ledger.changed = sys.poke
 	c.finished = make(chan struct{})
@@ -243,6 +244,9 @@ func (c *Cell[T]) stopInstance() {
 func (c *core) report(f *fault) {
 	c.mu.Lock()
 	c.pending = f
+	if f.directive == supervisor.DirectiveRestart {
+		c.condition = StateRestarting
+	}
 	c.mu.Unlock()
 }
 

@@ -126,6 +126,7 @@ const (
 	StateIdle        State = "idle"
 	StateRunning     State = "running"
 	StateRetryWait   State = "retry_wait"        // the event at the head waits for its next attempt
+	StateRestarting  State = "restarting"        // the instance is being replaced
 	StateBackoff     State = "backoff"           // waits before a restart
 	StatePaused      State = "paused"            // by an operator
 	StateCooldown    State = "cooldown"          // paused for restarting too often
@@ -178,6 +179,7 @@ type core struct {
 
 	sig    atomic.Pointer[atomic.Uint32] // of the loop that runs or runs next
 	paused atomic.Bool
+	asked  atomic.Bool   // for a Restart, which the group has not seen yet
 	rest   atomic.Uint32 // of Rest, once stopping
 
 	ledger                   // its mu guards what follows, too
@@ -260,7 +262,13 @@ func (c *core) Resume() {
 // event in hand holds if it succeeds; if it returns an error the event goes
 // back to the head of the line, uncharged. Restart does not block; the new
 // instance waits for the handler to return.
-func (c *core) Restart() { c.sys.send(c.cfg.Group.pid, &resumeChild{c.node}) }
+//
+// Calls that come before the restart has begun are one.
+func (c *core) Restart() {
+	if !c.asked.Swap(true) {
+		c.sys.send(c.cfg.Group.pid, &resumeChild{c.node})
+	}
+}
 
 // Stop ends the actor. Events published from now on are not its any more;
 // those that wait go the way of rest, reason saying why. It does not block;

@@ -128,7 +128,7 @@ func (c *core) State() State {
 	defer c.mu.Unlock()
 	switch {
 	case c.condition == StateStopped || c.condition == StateEscalated || c.condition == StateCooldown ||
-		c.condition == StateHung || c.condition == StateBackoff:
+		c.condition == StateHung || c.condition == StateBackoff || c.condition == StateRestarting:
 		return c.condition
 	case c.paused.Load():
 		return StatePaused
@@ -146,12 +146,6 @@ func (c *core) State() State {
 		return StateIdle
 	}
 	return StateRunning
-}
-
-// Stalled reports whether the actor waits for something that is not an event:
-// a timer, an operator, room for a dead letter.
-func (c *core) Stalled() bool {
-	return c.box.state.Load() == boxDormant && c.signals().Load() == 0
 }
 
 // Name returns the topic and the name of the actor.

@@ -145,6 +145,7 @@ func (g *Group) Receive(ctx actor.Context) {
 	case *spawnChild:
 		m.reply <- g.add(ctx, m)
 	case *resumeChild:
+		m.node.cell.asked.Store(false)
 		g.begin(ctx.(actor.Supervisor), m.node)
 	case *restartDue:
 		if m.node.epoch == m.epoch {

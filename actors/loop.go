@@ -33,6 +33,7 @@ type loop[T any] struct {
 	receive func(context.Context, T) error
 	ctx     *deliveryCtx
 
+	turn   uint64        // of the last flush
 	done   uint64        // handled since the last checkpoint
 	left   int           // events until the next one
 	stride int           // events between two
@@ -209,7 +210,7 @@ func (l *loop[T]) timed(ev T) error {
 	ctx, cancel := context.WithTimeoutCause(l.ctx.Context, c.cfg.Timeout, supervisor.ErrTimeout)
 	defer cancel()
 	d := l.facts()
-	turn := c.turn
+	turn := l.turn
 	guard := time.AfterFunc(c.cfg.Timeout+c.cfg.Grace, func() { c.giveUp(l, turn, false) })
 	defer guard.Stop()
 	err := l.receive(&deliveryCtx{Context: ctx, core: &c.core, facts: func() Delivery { return d }}, ev)
@@ -277,6 +278,7 @@ func (l *loop[T]) flush(change func()) {
 	l.done = 0
 	change()
 	c.turn++
+	l.turn = c.turn
 	c.since = l.last
 	c.settling = false
 	if c.condition == StateHung {

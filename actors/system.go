@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/eventstream"
 	"github.com/sourcegraph/conc"
 )
 
@@ -66,12 +67,12 @@ func NewSystem(cfg SystemConfig) (*System, error) {
 		s.as = cfg.Beside.as
 		s.shared = true
 	} else {
-		s.as = actor.NewActorSystem(
-			actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return logger }),
-			// Else a message to an actor that has just stopped leaves a goroutine
-			// for a second, to count how many of them to log.
-			actor.WithDeadLetterThrottleInterval(time.Nanosecond),
-		)
+		s.as = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return logger }))
+		// What protoactor-go calls dead letters are messages of its own to
+		// actors that have just stopped. It logs them by way of its event
+		// stream, in the sender's goroutine, and leaves a goroutine for a
+		// second to count them: nobody listens to that.
+		s.as.EventStream = eventstream.NewEventStream()
 	}
 	s.root = &Group{sys: s, name: "root", gone: make(chan struct{})}
 	props := actor.PropsFromProducer(func() actor.Actor { return s.root },

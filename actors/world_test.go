@@ -107,6 +107,14 @@ func (s *subject) publish(events ...int) {
 	}
 }
 
+// burst publishes events that the actor gets to see together.
+func (s *subject) burst(events ...int) {
+	s.w.Helper()
+	s.Pause()
+	s.publish(events...)
+	s.Resume()
+}
+
 func (s *subject) balanced() {
 	s.w.Helper()
 	if n := s.Counts(); n.Balance() != 0 {

@@ -3,8 +3,6 @@
 // through; cmd/report runs everything interleaved and writes RESULTS.md.
 package bench
 
-import "slices"
-
 // Event is what every library carries: 16 bytes, no pointers.
 type Event struct {
 	ID uint64 // consecutive from 0 over all producers of a run
@@ -50,8 +48,8 @@ const (
 
 // Libraries lists them all, in the order of RESULTS.md.
 func Libraries() []Library {
-	return slices.Concat(ours, []Library{
-		channel, kelindar, disruptorDefault, disruptorYield, protoActor, goActor,
+	return []Library{
+		troupe, channel, kelindar, disruptorDefault, disruptorYield, protoActor, goActor,
 		gookit, gookitIsolated, eventBusAsync, eventBusSync, watermillGoChannel,
-	})
+	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-go/troupe/topics"
 )
 
-var ours = []Library{{
+var troupe = Library{
 	Name:     Ours,
 	Module:   "github.com/troupe-go/troupe",
 	Handlers: Isolated,
@@ -41,7 +41,7 @@ var ours = []Library{{
 		}
 		return b, nil
 	},
-}}
+}
 
 type troupeBus struct {
 	rt    *runtime.Runtime

@@ -11,7 +11,7 @@ import (
 
 // Idle waits until every event that has been published has its outcome: nothing
 // is queued, in hand, waiting for its next attempt or on its way into the
-// dead-letter store, at one and the same moment. Publications of handlers count,
+// dead-letter store, and no subscriber is starting, at one and the same moment. Publications of handlers count,
 // so a pipeline has flushed when Idle returns nil.
 //
 // If ctx ends first, the error names what is still busy and wraps the cause. A
@@ -48,6 +48,10 @@ func (rt *Runtime) settle(ctx context.Context, enough func(Snapshot) bool) (busy
 		select {
 		case <-news:
 		case <-ctx.Done():
+			// The last news may be old: nobody tells of an event that is taken up.
+			if now := busyNow(rt.Snapshot()); len(now) > 0 {
+				busy = now
+			}
 			return busy, context.Cause(ctx)
 		}
 	}
@@ -68,7 +72,11 @@ func busyNow(s Snapshot) []string {
 	var busy []string
 	for _, t := range s.Topics {
 		for _, sub := range t.Subscribers {
-			if what := doing(sub.Counts); what != "" {
+			what := doing(sub.Counts)
+			if what == "" && (sub.State == actors.StateStarting || sub.State == actors.StateRestarting) {
+				what = "no instance yet"
+			}
+			if what != "" {
 				busy = append(busy, fmt.Sprintf("%s/%s (%s): %s", sub.Topic, sub.Name, sub.State, what))
 			}
 		}

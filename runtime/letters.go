@@ -87,11 +87,20 @@ func (w *letters) start() error {
 		Policy: supervisor.Policy{
 			Retry:   supervisor.Retry{MaxAttempts: supervisor.Unlimited, BaseDelay: 50 * time.Millisecond, MaxDelay: 5 * time.Second},
 			Restart: supervisor.Restart{MaxCooldown: 15 * time.Second, Cooldown: time.Second},
+			Decide:  tryAgain,
 		},
 		Capacity: 1, Overflow: mailbox.Latest, // any number of calls to work are one
 		Timeout: storeTimeout, Grace: storeGrace,
 	})
 	return err
+}
+
+// tryAgain keeps the call to work, whatever has become of the one before: a call
+// that hangs would be a dead letter of the dead-letter actor, and nobody would
+// look at what waits until the next letter comes.
+func tryAgain(_ supervisor.Failure, d supervisor.Decision) supervisor.Decision {
+	d.Fate = supervisor.FateRetry
+	return d
 }
 
 // Bury makes letters an actors.Sink.
@@ -259,43 +268,46 @@ func guarded(call func() error) error {
 	return err
 }
 
-// wrote ends the wait of what is in the store, or refused by it for good.
+// wrote ends the wait of what is in the store, or refused by it for good. A
+// letter leaves the list after its delivery has its outcome, so that the account
+// is complete when the list is empty.
 func (w *letters) wrote(batch []*unwritten) {
 	var calls []func()
-	var ended []*unwritten
-	w.mu.Lock()
-	for _, u := range batch {
-		if u.written {
-			continue // by a call of the store that had been given up
+	ended := false
+	defer func() { // also if an observer ends this goroutine
+		w.mu.Lock()
+		w.waiting = slices.DeleteFunc(w.waiting, func(u *unwritten) bool { return u.written })
+		recovered := w.failing != nil && ended
+		if recovered {
+			w.failing = nil
 		}
+		w.settle()
+		w.mu.Unlock()
+		for _, room := range calls {
+			room()
+		}
+		if recovered {
+			actors.Tell(w.rt.obs.StoreRecovered, Event{})
+		}
+		w.rt.sys.Poke()
+	}()
+	for _, u := range batch {
+		w.mu.Lock()
+		was := u.written // by a call of the store that had been given up
 		u.written = true
-		ended = append(ended, u)
-		if u.dead != nil {
+		if u.dead != nil && !was {
 			if w.counts[u.of]--; w.counts[u.of] == 0 {
 				delete(w.counts, u.of)
 			}
 			calls = append(calls, w.rooms[u.of]...)
 			delete(w.rooms, u.of)
 		}
+		w.mu.Unlock()
+		if !was {
+			ended = true
+			u.end()
+		}
 	}
-	w.waiting = slices.DeleteFunc(w.waiting, func(u *unwritten) bool { return u.written })
-	recovered := w.failing != nil && len(ended) > 0
-	if recovered {
-		w.failing = nil
-	}
-	w.settle()
-	w.mu.Unlock()
-
-	for _, u := range ended {
-		u.end()
-	}
-	for _, room := range calls {
-		room()
-	}
-	if recovered {
-		actors.Tell(w.rt.obs.StoreRecovered, Event{})
-	}
-	w.rt.sys.Poke()
 }
 
 // end tells the delivery what has become of it.
@@ -366,8 +378,9 @@ func (w *letters) flush(ctx context.Context) {
 	}
 }
 
-// close ends the actor. What is not in the store by now is lost, and counted.
-func (w *letters) close() {
+// close ends the actor. What is not in the store by now is lost, and counted. A
+// call of the store that is under way may take until grace ends.
+func (w *letters) close(grace context.Context) {
 	w.mu.Lock()
 	w.closed = true
 	lost := slices.DeleteFunc(w.waiting, func(u *unwritten) bool { return u.written })
@@ -392,7 +405,11 @@ func (w *letters) close() {
 	cell := w.ref.Cell()
 	cell.Stop(actors.Discard, supervisor.ReasonShutdown)
 	cell.Interrupt(ErrClosed)
-	cell.Abandon() // a call of the store that ignores its context, if there is one
-	<-cell.Done()
+	select {
+	case <-cell.Done():
+	case <-grace.Done():
+		cell.Abandon() // a call of the store that ignores its context
+		<-cell.Done()
+	}
 	w.sys.Close()
 }

@@ -32,7 +32,7 @@ type RedriveConfig struct {
 // Delivery is at least once: after a crash a letter may be redriving whose
 // handler has succeeded. Redriven events are not in order with others.
 //
-// Errors: deadletter.ErrNotFound; deadletter.ErrNotOpen, which keeps two
+// Errors: [ErrClosed]; deadletter.ErrNotFound; deadletter.ErrNotOpen, which keeps two
 // operators from sending the same event twice; [ErrNoPayload];
 // [ErrUnknownTopic], [ErrUnknownSubscriber]; a mailbox.FullError when as many
 // redriven events wait as the mailbox may hold; what decoding returned; those
@@ -47,6 +47,9 @@ func (rt *Runtime) Redrive(ctx context.Context, letterID string, cfg ...RedriveC
 func (rt *Runtime) redrive(ctx context.Context, id string, cfg RedriveConfig) error {
 	if cfg.Budget < 0 {
 		return fmt.Errorf("RedriveConfig.Budget %d: must not be negative", cfg.Budget)
+	}
+	if !rt.running() {
+		return ErrClosed
 	}
 	store := rt.cfg.DeadLetters
 	l, err := store.Get(ctx, id)

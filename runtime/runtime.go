@@ -93,6 +93,12 @@ func New(cfg Config) (*Runtime, error) {
 // Name returns the name of the configuration.
 func (rt *Runtime) Name() string { return rt.cfg.Name }
 
+func (rt *Runtime) running() bool {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return rt.state == StateRunning
+}
+
 // Actors returns the tree that subscribers live in. Use topics.Spawn for an actor
 // of your own, which has its place in the account and in Shutdown.
 func (rt *Runtime) Actors() *actors.System { return rt.sys }

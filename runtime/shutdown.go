@@ -136,7 +136,7 @@ func (rt *Runtime) shutdown(ctx context.Context) {
 	final, cancelFinal := rt.beyond(end)
 	defer cancelFinal()
 	left := wait(final, subs)
-	rt.letters.close()
+	rt.letters.close(final)
 	if len(left) == 0 {
 		rt.sys.Close()
 	}
@@ -194,13 +194,8 @@ func (rt *Runtime) finish(began time.Time, left []*Subscription) {
 	defer rt.mu.Unlock()
 	rt.state, snap.State = StateClosed, StateClosed
 	r := Report{Took: time.Since(began), Left: rt.left, Snapshot: snap, Lost: snap.Total.Dropped[actors.ReasonDeadLettersUnavailable]}
-	for _, s := range rt.past {
-		if s.cell.Counts().Zombies > 0 {
-			r.StillRunning = append(r.StillRunning, s.topic+"/"+s.name)
-		}
-	}
-	for _, s := range left {
-		if !slices.Contains(rt.past, s) {
+	for _, s := range slices.Concat(rt.past, rt.subs) {
+		if s.cell.Counts().Zombies > 0 || slices.Contains(left, s) {
 			r.StillRunning = append(r.StillRunning, s.topic+"/"+s.name)
 		}
 	}
@@ -231,6 +226,5 @@ func (rt *Runtime) openTopics() []Topic {
 func (rt *Runtime) subscriptions() []*Subscription {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	rt.fold()
 	return slices.Concat(rt.past, rt.subs)
 }

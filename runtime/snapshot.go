@@ -26,7 +26,7 @@ type TopicSnapshot struct {
 	Name         string `json:"name"`
 	Type         string `json:"type"`
 	Publications `json:"publications"`
-	// Subscribers are those that have not stopped, in order of subscription.
+	// Subscribers are those that have not unsubscribed, in order of subscription.
 	Subscribers []SubscriberSnapshot `json:"subscribers"`
 	// Former is the sum over subscribers that have stopped.
 	Former actors.Counts `json:"former"`

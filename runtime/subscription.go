@@ -77,6 +77,7 @@ func (rt *Runtime) Attach(t Topic, name string, start func() (Subscriber, error)
 		rt.mu.Unlock()
 		return nil, ErrClosed
 	}
+	rt.fold()
 	if slices.ContainsFunc(rt.subs, s.same) {
 		rt.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s/%s", ErrNameTaken, s.topic, name)
@@ -94,7 +95,6 @@ func (rt *Runtime) Attach(t Topic, name string, start func() (Subscriber, error)
 		return nil, err
 	}
 	s.cell = cell
-	rt.fold()
 	return s, nil
 }
 
@@ -187,8 +187,12 @@ func (s *Subscription) Unsubscribe(ctx context.Context, rest actors.Rest) error 
 }
 
 // fold moves stopped subscribers out of the way, and their counts into those of
-// the topic as soon as nothing can change them any more. The caller holds mu.
+// the topic as soon as nothing can change them any more. What a shutdown stops
+// stays, so that a final account has names. The caller holds mu.
 func (rt *Runtime) fold() {
+	if rt.state != StateRunning {
+		return
+	}
 	rt.subs = slices.DeleteFunc(rt.subs, func(s *Subscription) bool {
 		if s.cell == nil || !s.stopped() {
 			return false

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-go/troupe/actors"
+	"github.com/troupe-go/troupe/deadletter"
 	"github.com/troupe-go/troupe/mailbox"
 	"github.com/troupe-go/troupe/runtime"
 	"github.com/troupe-go/troupe/supervisor"
@@ -200,6 +201,14 @@ func (t *Topic[T]) unroutedEvent(ev T, m *Meta) error {
 		actors.Tell(t.obs.Unrouted, runtime.Event{Topic: t.name})
 	}
 	return nil
+}
+
+// Decode returns the event of a dead letter of this topic.
+func (t *Topic[T]) Decode(l deadletter.Letter) (T, error) {
+	if l.PayloadError != "" {
+		return *new(T), fmt.Errorf("topics: decode letter %s: %w: %s", l.ID, runtime.ErrNoPayload, l.PayloadError)
+	}
+	return t.decode(l.Payload, l.ContentType)
 }
 
 // side is what the runtime sees of a topic. It is a type of its own so that

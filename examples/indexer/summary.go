@@ -81,20 +81,13 @@ func (p *pipeline) summary(w walk, parser actors.Counts, report runtime.Report) 
 // groups reads the dead letters from their store.
 func groups(store deadletter.Store) ([]LetterGroup, error) {
 	byReason := map[string][]Letter{}
-	query := deadletter.Query{Limit: deadletter.MaxLimit}
-	for {
-		page, err := store.List(context.Background(), query)
+	for l, err := range deadletter.All(context.Background(), store, deadletter.Query{}) {
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range page.Letters {
-			var event struct{ Path string }       // of a File or a Parsed
-			_ = json.Unmarshal(l.Payload, &event) // a letter without payload still has its error
-			byReason[l.Reason] = append(byReason[l.Reason], Letter{event.Path, l.Subscriber, l.AttemptCount, l.Error})
-		}
-		if query.After = page.Next; page.Next == "" {
-			break
-		}
+		var event struct{ Path string }       // of a File or a Parsed
+		_ = json.Unmarshal(l.Payload, &event) // a letter without payload still has its error
+		byReason[l.Reason] = append(byReason[l.Reason], Letter{event.Path, l.Subscriber, l.AttemptCount, l.Error})
 	}
 	result := []LetterGroup{}
 	for reason, letters := range byReason {

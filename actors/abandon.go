@@ -32,6 +32,7 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 		return false
 	}
 	l.sig.Or(sigGone)
+	c.box.gen.Add(1)
 	sig := new(atomic.Uint32)
 	c.sig.Store(sig)
 	next := &loop[T]{c: c, r: c.saved, sig: sig, stride: 1, last: c.since}

@@ -347,13 +347,15 @@ func hammer(t *testing.T, cfg actors.Config, strategy supervisor.Strategy, event
 		c.Resume()
 		c.Stop(actors.Rest(i), "hammer")
 	}
-	for i, c := range cells {
+	for _, c := range cells {
 		<-c.Done()
 		for c.Counts().Zombies > 0 {
 			nap()
 		}
-		sink.wg.Wait()
-		check()
+	}
+	sink.wg.Wait()
+	check()
+	for i, c := range cells {
 		n := c.Counts()
 		if want := 2*uint64(events) + uint64(redelivered[i].Load()); n.Deliveries != want || n.Redelivered != uint64(redelivered[i].Load()) ||
 			n.Queued+n.InFlight+n.RetryWait+n.Parked != 0 {

@@ -134,11 +134,10 @@ func (b *box) wake() {
 	}
 }
 
-// takeover starts a run in place of one whose goroutine has been given up.
-func (b *box) takeover() {
-	b.gen.Add(1)
-	b.dispatcher.Schedule(b.runFn)
-}
+// takeover starts a run in place of one whose goroutine has been given up. gen
+// has moved on before, when it was: should it end in between, it must not start
+// a run, too.
+func (b *box) takeover() { b.dispatcher.Schedule(b.runFn) }
 
 // run drives the actor until there is nothing to do.
 func (b *box) run() {

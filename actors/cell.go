@@ -28,6 +28,7 @@ type Cell[T any] struct {
 	static    *Behavior[T]        // instead of factory: an instance without state
 	settled   func(ev T, _ error) // told every outcome, if set
 	attentive bool                // somebody wants to know of each success
+	hasRoom   atomic.Bool         // the sink has called back
 
 	// Guarded by mu.
 	loop  *loop[T]
@@ -40,7 +41,6 @@ type Cell[T any] struct {
 	head     *held[T]                    // Ordered: nothing goes before it
 	aside    waitRoom[T]                 // Parked and redeliveries
 	unburied *Dead                       // has no room in the sink
-	hasRoom  atomic.Bool                 // the sink has called back
 	keyFault atomic.Pointer[error]       // of the user's key, not told yet
 }
 
@@ -88,8 +88,6 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 	c.finished = make(chan struct{})
 	c.sig.Store(new(atomic.Uint32))
 	c.box = newBox(c)
-	c.timer = time.AfterFunc(time.Hour, c.nudge)
-	c.timer.Stop()
 	err := cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
 		cursor, reader, err := log.Subscribe(mailbox.CursorConfig[T]{
 			Name: c.name(), Capacity: c.cfg.Capacity, Overflow: c.cfg.Overflow, Key: c.guarded(cfg.Key),
@@ -263,15 +261,24 @@ func (c *Cell[T]) runnable() bool {
 	}
 	if c.head != nil {
 		if wait := time.Until(c.head.due); wait > 0 {
-			c.timer.Reset(wait)
+			c.wakeIn(wait)
 			return false
 		}
 	} else if len(c.aside) > 0 {
 		if wait := time.Until(c.aside[0].due); wait > 0 {
-			c.timer.Reset(wait)
+			c.wakeIn(wait)
 		}
 	}
 	return true
+}
+
+// wakeIn has the cell look for events that are due, after d.
+func (c *core) wakeIn(d time.Duration) {
+	if c.timer == nil {
+		c.timer = time.AfterFunc(d, c.nudge)
+		return
+	}
+	c.timer.Reset(d)
 }
 
 // ready reports whether there is something to do for a batch.

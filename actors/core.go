@@ -174,7 +174,7 @@ type core struct {
 	node      *node
 	instances int // how many have been made; the running goroutine's
 	finished  chan struct{}
-	timer     *time.Timer // next attempt
+	timer     *time.Timer // next attempt; the running goroutine's
 	detach    func()
 
 	sig    atomic.Pointer[atomic.Uint32] // of the loop that runs or runs next

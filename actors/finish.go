@@ -10,7 +10,9 @@ import (
 // stopped follows the last call of user code. What is left is settled by a
 // goroutine that the system owns, because it may have to wait for the sink.
 func (c *Cell[T]) stopped() {
-	c.timer.Stop()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	c.detach()
 	c.mu.Lock()
 	if !c.ending {

@@ -48,27 +48,28 @@ type node struct {
 	cell  *core  // one of the two
 	group *Group //
 
-	restart supervisor.Restart
+	restart *supervisor.Restart
 	mu      sync.Mutex
-	limit   *supervisor.Intensity
+	limit   *supervisor.Intensity // made by the first failure
 
 	timer *time.Timer // the restart that is due, the group's goroutine's
 	epoch int         // counts restarts, so that a late timer is known
 }
 
-func newNode(name string, restart supervisor.Restart) *node {
-	return &node{name: name, restart: restart, limit: supervisor.NewIntensity(restart)}
-}
-
 func (n *node) started(now time.Time) {
 	n.mu.Lock()
-	n.limit.Started(now)
+	if n.limit != nil {
+		n.limit.Started(now)
+	}
 	n.mu.Unlock()
 }
 
 func (n *node) failed(now time.Time, cause supervisor.Cause) supervisor.Verdict {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.limit == nil {
+		n.limit = supervisor.NewIntensity(*n.restart)
+	}
 	return n.limit.Failed(now, cause)
 }
 
@@ -106,8 +107,7 @@ func (g *Group) Group(name string, cfg GroupConfig) (*Group, error) {
 		return nil, fmt.Errorf("actors: group %q: %w", name, err)
 	}
 	sub := &Group{sys: g.sys, parent: g, name: name, strategy: cfg.Strategy, gone: make(chan struct{})}
-	sub.node = newNode(name, cfg.Restart)
-	sub.node.group = sub
+	sub.node = &node{name: name, restart: &cfg.Restart, group: sub}
 	props := actor.PropsFromProducer(func() actor.Actor { return sub }, actor.WithSupervisor(sub))
 	if err := g.ask(sub.node, props, func() error { return nil }); err != nil {
 		return nil, err
@@ -121,8 +121,7 @@ func (g *Group) Name() string { return g.name }
 
 // spawn starts a cell in the group, after prepare.
 func (g *Group) spawn(c *core, a actor.Actor, prepare func() error) error {
-	c.node = newNode(c.name(), c.cfg.Policy.Restart)
-	c.node.cell = c
+	c.node = &node{name: c.name(), restart: &c.cfg.Policy.Restart, cell: c}
 	props := actor.PropsFromProducer(func() actor.Actor { return a },
 		actor.WithMailbox(func() actor.Mailbox { return c.box }))
 	return g.ask(c.node, props, prepare)
@@ -200,10 +199,11 @@ func (g *Group) add(ctx actor.Context, m *spawnChild) error {
 	// The tree's own names are unique for ever, so that an actor may take the
 	// name of one that has just stopped.
 	m.node.pid = nil
-	pid, err := ctx.SpawnNamed(m.props.Clone(actor.WithOnInit(func(c actor.Context) {
-		m.node.pid = c.Self()
-		if m.node.cell != nil {
-			m.node.cell.pid = c.Self()
+	n := m.node // what this function refers to is kept for as long as the actor lives
+	pid, err := ctx.SpawnNamed(m.props.Configure(actor.WithOnInit(func(c actor.Context) {
+		n.pid = c.Self()
+		if n.cell != nil {
+			n.cell.pid = c.Self()
 		}
 	})), fmt.Sprintf("%s-%d", m.node.name, g.sys.serial.Add(1)))
 	if err != nil {

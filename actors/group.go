@@ -18,7 +18,9 @@ var ErrNameTaken = errors.New("actors: name taken")
 // GroupConfig describes a group. The zero value is OneForOne with the default
 // restart policy.
 type GroupConfig struct {
-	// Strategy says who else is restarted when one of the group is.
+	// Strategy says who else is restarted when one of the group is. Each of
+	// them stops and starts on its own: none waits for another, which may be
+	// deaf, and what one cannot do before another is up is retried.
 	Strategy supervisor.Strategy
 	// Restart is the group's own policy as a child of the group above: it
 	// counts what members escalate. A restart of a group restarts all of it.

@@ -71,12 +71,11 @@ func ExampleRuntime_Redrive() {
 		log.Fatal(err)
 	}
 
-	page, err := rt.DeadLetters().List(ctx, deadletter.Query{Subscriber: "billing", State: deadletter.StateOpen})
-	if err != nil {
-		log.Fatal(err)
-	}
 	tariffs["o-1"] = true
-	for _, l := range page.Letters {
+	for l, err := range deadletter.All(ctx, rt.DeadLetters(), deadletter.Query{State: deadletter.StateOpen}) {
+		if err != nil {
+			log.Fatal(err)
+		}
 		fmt.Printf("%s #%d %s: %s: %s\n", l.Topic, l.Sequence, l.Reason, l.Error, l.Payload)
 		if err := rt.Redrive(ctx, l.ID, runtime.RedriveConfig{By: "on call"}); err != nil {
 			log.Fatal(err)
@@ -85,12 +84,11 @@ func ExampleRuntime_Redrive() {
 	if err := rt.Idle(ctx); err != nil {
 		log.Fatal(err)
 	}
-	for _, l := range page.Letters {
-		after, err := rt.DeadLetters().Get(ctx, l.ID)
+	for l, err := range deadletter.All(ctx, rt.DeadLetters(), deadletter.Query{Subscriber: "billing"}) {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s after %d redrive by %s\n", after.State, after.RedriveCount(), after.Redrives[0].By)
+		fmt.Printf("%s after %d redrive by %s\n", l.State, l.RedriveCount(), l.Redrives[0].By)
 	}
 	if _, err := rt.Shutdown(ctx); err != nil {
 		log.Fatal(err)

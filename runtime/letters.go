@@ -28,8 +28,8 @@ const (
 //
 // What waits is in a list of its own rather than in the actor's mailbox, so that
 // it is written in batches and survives whatever happens to the actor: a call
-// of the store that fails is repeated with growing pauses, one that panics
-// restarts the actor, one that hangs is abandoned. The actor lives in a tree of
+// of the store that fails or panics is repeated with growing pauses, one that
+// hangs is abandoned. The actor lives in a tree of
 // its own, which nothing that ends the other actors reaches, and its failures
 // are never dead letters.
 type letters struct {

@@ -230,6 +230,7 @@ func TestRedriveTwiceAtOnceIsNotOpen(t *testing.T) {
 		if len(given.all()) != 1 || len(notOpen.all()) != 7 {
 			t.Errorf("%d redrives, %d refused, want 1 and 7", len(given.all()), len(notOpen.all()))
 		}
+		b.h.Await(2)
 		b.h.Release()
 		if l := b.letter(t); l.State != deadletter.StateResolved || len(l.Redrives) != 1 {
 			t.Errorf("letter is %s with %+v, want resolved by one redrive", l.State, l.Redrives)

@@ -67,7 +67,8 @@ func (rt *Runtime) Snapshot() Snapshot {
 		byName[name] = &TopicSnapshot{Name: name, Type: t.Type().String()}
 		byName[name].Former.Add(t.former)
 	}
-	subs, past := slices.Clone(rt.subs), slices.Clone(rt.past)
+	attaching := func(s *Subscription) bool { return s.cell == nil }
+	subs, past := slices.DeleteFunc(slices.Clone(rt.subs), attaching), slices.Clone(rt.past)
 	rt.mu.Unlock()
 
 	// Unlocked: asking for counts may tell observers of drops, and they may
@@ -79,10 +80,8 @@ func (rt *Runtime) Snapshot() Snapshot {
 		byName[s.topic].Former.Add(s.cell.Counts())
 	}
 	for _, s := range subs {
-		if s.cell != nil {
-			t := byName[s.topic]
-			t.Subscribers = append(t.Subscribers, s.Snapshot())
-		}
+		t := byName[s.topic]
+		t.Subscribers = append(t.Subscribers, s.Snapshot())
 	}
 	for _, name := range names {
 		t := byName[name]

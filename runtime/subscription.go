@@ -108,7 +108,7 @@ func (rt *Runtime) Subscription(topic, name string) (*Subscription, error) {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownTopic, topic)
 	}
 	for _, s := range rt.subs {
-		if s.topic == topic && s.name == name && s.cell != nil {
+		if s.topic == topic && s.name == name && s.cell != nil && !s.stopped() {
 			return s, nil
 		}
 	}

@@ -20,9 +20,8 @@ var strategyNames = []string{"one_for_one", "all_for_one", "rest_for_one"}
 func (s Strategy) String() string { return enumName("Strategy", strategyNames, uint8(s)) }
 
 // Affected returns the half-open range [from, to) of actors to restart, as indexes
-// in start order, when the one at index failed of n is. The range is to be stopped
-// from its end and started from its beginning. It is empty when failed is not the
-// index of one of them, and OneForOne's for an unknown strategy.
+// in start order, when the one at index failed of n is. It is empty when failed is
+// not the index of one of them, and OneForOne's for an unknown strategy.
 //
 // A [RestartNever] sibling within the range is stopped and not started again.
 func (s Strategy) Affected(n, failed int) (from, to int) {

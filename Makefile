@@ -1,0 +1,62 @@
+# make check runs every gate. It needs Go and gcc (for the race detector), and
+# spin for the models of the mailbox, which are skipped without:
+#   apt-get install gcc libc6-dev spin
+# With CI=true nothing is skipped.
+
+GO ?= go
+
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+# All checks but one. ST1005 wants error strings to begin in lower case; those of
+# a config begin with the name of the Go field that is at fault.
+CHECKS = all,-ST1005
+
+# Where a test can pass by luck: goroutines meet in these.
+CONCURRENT = ./mailbox ./actors ./runtime ./topics ./troupetest ./deadletter/...
+
+.PHONY: check lint format tidy vet staticcheck test stress bench-test examples bench vuln
+
+check: lint test bench-test
+
+lint: format tidy vet staticcheck
+
+format:
+	@out=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
+	if [ -n "$$out" ]; then echo "gofmt -w these files:"; echo "$$out"; exit 1; fi
+
+tidy:
+	$(GO) mod tidy -diff
+	cd bench && $(GO) mod tidy -diff
+
+vet:
+	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
+
+staticcheck:
+	$(GO) run $(STATICCHECK) -checks $(CHECKS) ./...
+	cd bench && $(GO) run $(STATICCHECK) -checks $(CHECKS) ./...
+
+# The layers, the papers and the examples are tests, too.
+test:
+	$(GO) test -race ./...
+
+# Again and again, on one processor, on two, and on more than there are.
+stress:
+	$(GO) test -race -short -count=2 -cpu=1,2,8 -timeout=12m $(CONCURRENT)
+
+bench-test:
+	cd bench && $(GO) test -race ./...
+
+examples:
+	$(GO) run ./examples/quickstart
+	$(GO) run ./examples/supervision
+	$(GO) run ./examples/indexer mailbox
+
+# Writes bench/RESULTS.md; under a quarter of an hour on a machine that does
+# nothing else.
+bench:
+	cd bench && $(GO) run ./cmd/report
+
+vuln:
+	$(GO) run $(GOVULNCHECK) ./...

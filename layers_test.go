@@ -1,0 +1,249 @@
+package troupe_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/troupe-go/troupe"
+
+// The modules of others that packages of ours may import.
+const (
+	protoactor = "github.com/asynkron/protoactor-go"
+	conc       = "github.com/sourcegraph/conc"
+	zap        = "go.uber.org/zap"
+	rapid      = "pgregory.net/rapid"
+	porcupine  = "github.com/anishathalye/porcupine"
+	goleak     = "go.uber.org/goleak"
+)
+
+// layer is what a package may import beside the standard library: packages of
+// ours without the module path, and modules of others.
+type layer struct {
+	code  []string
+	tests []string // beyond code and the package itself, which its external tests import
+}
+
+// layers is the architecture: imports go from the bottom of this table to its
+// top and never back. A new package needs a row, a new row a reason.
+var layers = map[string]layer{
+	".": {},
+
+	"mailbox":       {tests: []string{rapid, porcupine, goleak}},
+	"mailbox/model": {}, // Spin models and the test that runs them
+
+	"supervisor": {tests: []string{rapid}},
+
+	"deadletter":                {tests: []string{"deadletter/deadlettertest", rapid}},
+	"deadletter/deadlettertest": {code: []string{"deadletter"}},
+
+	// The only package that knows protoactor-go.
+	"actors": {code: []string{"mailbox", "supervisor", protoactor, conc}, tests: []string{rapid, goleak}},
+
+	"runtime": {
+		code:  []string{"actors", "mailbox", "supervisor", "deadletter", conc, zap},
+		tests: []string{"topics", "troupetest", "deadletter/deadlettertest", rapid, goleak},
+	},
+	"topics": {
+		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", conc},
+		tests: []string{"troupetest", rapid, goleak, zap},
+	},
+
+	"troupetest": {
+		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},
+		tests: []string{rapid, goleak},
+	},
+}
+
+// examples are programs: what a user may import, they may.
+var examples = layer{
+	code:  []string{"topics", "runtime", "actors", "supervisor", "deadletter", "mailbox", zap},
+	tests: []string{"troupetest", goleak},
+}
+
+func layerOf(pkg string) (layer, bool) {
+	if strings.HasPrefix(pkg, "examples/") {
+		return examples, true
+	}
+	l, ok := layers[pkg]
+	return l, ok
+}
+
+// file is one Go file of the module, with its import paths.
+type file struct {
+	name    string // from the root, with slashes
+	test    bool
+	imports []string
+}
+
+// goFiles returns the Go files of this module by package directory. What is
+// below another go.mod is another module.
+func goFiles(t *testing.T) map[string][]file {
+	t.Helper()
+	files := map[string][]file{}
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			base := d.Name()
+			_, noModule := os.Stat(filepath.Join(name, "go.mod"))
+			if name != "." && (base == "testdata" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || noModule == nil) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		f := file{name: filepath.ToSlash(name), test: strings.HasSuffix(name, "_test.go")}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			f.imports = append(f.imports, imported)
+		}
+		dir := path.Dir(f.name)
+		files[dir] = append(files[dir], f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestLayers(t *testing.T) {
+	packages := goFiles(t)
+	for pkg := range layers {
+		if packages[pkg] == nil {
+			t.Errorf("package %s has a row in the table of layers and no file", pkg)
+		}
+	}
+	for pkg, files := range packages {
+		l, ok := layerOf(pkg)
+		if !ok {
+			t.Errorf("package %s has no row in the table of layers", pkg)
+			continue
+		}
+		for _, f := range files {
+			for _, imported := range f.imports {
+				if !mayImport(pkg, l, f.test, imported) {
+					t.Errorf("%s imports %s, which its layer does not allow", f.name, imported)
+				}
+			}
+		}
+	}
+}
+
+func TestLayersHaveNoCycle(t *testing.T) {
+	var visit func(pkg string, way []string)
+	visit = func(pkg string, way []string) {
+		if slices.Contains(way, pkg) {
+			t.Errorf("layers: cycle %s", strings.Join(append(way, pkg), " → "))
+			return
+		}
+		for _, next := range layers[pkg].code {
+			if _, ours := layers[next]; ours {
+				visit(next, append(way, pkg))
+			}
+		}
+	}
+	for pkg := range layers {
+		visit(pkg, nil)
+	}
+}
+
+// TestLayersRefuse checks the check: each of these imports must be found.
+func TestLayersRefuse(t *testing.T) {
+	for _, c := range []struct {
+		pkg      string
+		test     bool
+		imported string
+	}{
+		{"mailbox", false, module + "/supervisor"},
+		{"mailbox", false, rapid},
+		{"mailbox", true, module + "/actors"},
+		{"supervisor", false, module + "/mailbox"},
+		{"actors", false, module + "/runtime"},
+		{"actors", false, zap},
+		{"runtime", false, protoactor + "/actor"},
+		{"runtime", true, protoactor + "/actor"},
+		{"runtime", false, module + "/topics"},
+		{"topics", false, protoactor + "/actor"},
+		{"topics", false, module + "/topicsx"},
+		{"deadletter", false, module + "/deadletter/deadlettertest"},
+		{"examples/quickstart", false, protoactor + "/actor"},
+		{"examples/quickstart", false, module + "/examples/indexer"},
+		{"mailbox", false, "example.org/else"},
+	} {
+		l, ok := layerOf(c.pkg)
+		if !ok || mayImport(c.pkg, l, c.test, c.imported) {
+			t.Errorf("layer of %s (test %v) allows %s", c.pkg, c.test, c.imported)
+		}
+	}
+}
+
+func mayImport(pkg string, l layer, test bool, imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	if !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	allowed := l.code
+	if test {
+		allowed = slices.Concat(l.code, l.tests, []string{pkg})
+	}
+	if imported == module {
+		return slices.Contains(allowed, ".")
+	}
+	if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
+		return slices.Contains(allowed, ours)
+	}
+	return slices.ContainsFunc(allowed, func(m string) bool {
+		return imported == m || strings.HasPrefix(imported, m+"/")
+	})
+}
+
+// TestDependencies holds what a program that imports Troupe gets beside it: what
+// go.mod requires directly has a row in the table of layers.
+func TestDependencies(t *testing.T) {
+	known := []string{protoactor, conc, zap, rapid, porcupine, goleak}
+	data, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(fields) < 2 || !strings.HasPrefix(fields[1], "v") || strings.Contains(line, "// indirect") {
+			continue
+		}
+		if !slices.Contains(known, fields[0]) {
+			t.Errorf("go.mod requires %s, which no layer may import: say why in DESIGN.md first", fields[0])
+		}
+	}
+	used := map[string]bool{}
+	for _, l := range append(slices.Collect(maps.Values(layers)), examples) {
+		for _, m := range slices.Concat(l.code, l.tests) {
+			used[m] = true
+		}
+	}
+	for _, m := range known {
+		if !used[m] {
+			t.Errorf("%s is in no layer", m)
+		}
+	}
+}

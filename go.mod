@@ -3,15 +3,14 @@ module github.com/troupe-go/troupe
 go 1.26
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/asynkron/protoactor-go v0.0.0-20240822202345-3c0e61ca19c9
 	github.com/sourcegraph/conc v0.3.0
+	go.uber.org/goleak v1.3.0
+	go.uber.org/zap v1.28.0
 )
 
-require (
-	github.com/anishathalye/porcupine v1.3.1 // indirect
-	go.uber.org/multierr v1.10.0 // indirect
-	go.uber.org/zap v1.28.0 // indirect
-)
+require go.uber.org/multierr v1.10.0 // indirect
 
 require (
 	github.com/Workiva/go-datastructures v1.1.3 // indirect

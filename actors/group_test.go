@@ -378,7 +378,11 @@ func TestIntensityOfAGroupPausesStopsEscalates(t *testing.T) {
 				g := w.group(w.sys.Root(), "group", actors.GroupConfig{Restart: tight(tc.onExceed).Restart})
 				a := w.member("a", g, escalate)
 				b := w.member("b", g, once)
-				a.burst(-1, -2, -3, 4)
+				a.publish(-1)
+				synctest.Wait() // else two restarts of the sibling may be one
+				a.publish(-2)
+				synctest.Wait()
+				a.burst(-3, 4)
 				a.wantState(tc.want)
 				wantMade(t, "3 3", a, b)
 				time.Sleep(time.Minute)

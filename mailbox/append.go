@@ -33,9 +33,12 @@ func (l *Log[T]) Append(ctx context.Context, v T) error {
 	return nil
 }
 
-// AppendMeta is Append for an event with a Meta, at the price of two
-// allocations. m must not be changed afterwards.
+// AppendMeta is Append for an event with a Meta, at the price of a compare-and-swap
+// and of a table for each segment. m must not be changed afterwards.
 func (l *Log[T]) AppendMeta(ctx context.Context, v T, m *Meta) error {
+	if m != nil && !l.clears.Load() {
+		l.clearFrom(l.tail.Load()) // before the claim, which is not below the tail
+	}
 	return l.appendSlow(ctx, v, m, nil, 0)
 }
 
@@ -48,8 +51,8 @@ func (l *Log[T]) appendSlow(ctx context.Context, v T, m *Meta, seg *segment[T], 
 		}
 		l.extend(seg)
 	}
-	w := waiter{}
-	defer l.leave(&w)
+	var w *waiter // made when it has to wait: small mailboxes always come this way
+	defer func() { l.leave(w) }()
 	for {
 		seg := l.tail.Load()
 		i := seg.claim.Load()
@@ -58,11 +61,17 @@ func (l *Log[T]) appendSlow(ctx context.Context, v T, m *Meta, seg *segment[T], 
 			continue
 		}
 		if pos := seg.base + i; !l.open.Load() || pos >= l.limit.Load() {
-			ok, err := l.admit(ctx, pos, &w)
+			ok, err := l.admit(ctx, pos, w)
 			if err != nil {
 				return err
 			}
 			if !ok {
+				if w == nil {
+					w = new(waiter)
+				}
+				if err := l.wait(ctx, pos, w); err != nil {
+					return err
+				}
 				continue
 			}
 		}
@@ -73,7 +82,7 @@ func (l *Log[T]) appendSlow(ctx context.Context, v T, m *Meta, seg *segment[T], 
 }
 
 // admit decides whether position pos may be claimed. It returns false when the
-// caller should look again, after having waited for room if there was none.
+// caller, whose waiter is w if it has waited before, should wait and look again.
 func (l *Log[T]) admit(ctx context.Context, pos uint64, w *waiter) (bool, error) {
 	l.mu.Lock()
 	if err := l.refused(ctx); err != nil {
@@ -83,16 +92,13 @@ func (l *Log[T]) admit(ctx context.Context, pos uint64, w *waiter) (bool, error)
 	if pos >= l.limit.Load() {
 		l.refresh()
 	}
-	if pos < l.limit.Load() && (l.hungry == 0 || w.hungry) {
+	if pos < l.limit.Load() && (l.hungry == 0 || w != nil && w.hungry) {
 		l.mu.Unlock()
 		return true, nil
 	}
-	if err := l.rejected(pos); err != nil {
-		l.mu.Unlock()
-		return false, err
-	}
+	err := l.rejected(pos)
 	l.mu.Unlock()
-	return false, l.wait(ctx, pos, w)
+	return false, err
 }
 
 // refused returns why no publication is taken now. The caller holds mu.
@@ -150,8 +156,8 @@ func (l *Log[T]) settle(ctx context.Context, v T, m *Meta, seg *segment[T], i ui
 
 // settleLate waits until the claimed position pos is below the limit.
 func (l *Log[T]) settleLate(ctx context.Context, pos uint64) error {
-	w := waiter{claimed: true}
-	defer l.leave(&w)
+	w := &waiter{claimed: true}
+	defer l.leave(w)
 	for {
 		l.mu.Lock()
 		l.refresh()
@@ -167,7 +173,7 @@ func (l *Log[T]) settleLate(ctx context.Context, pos uint64) error {
 		if err != nil {
 			return err
 		}
-		if err := l.wait(ctx, pos, &w); err != nil {
+		if err := l.wait(ctx, pos, w); err != nil {
 			return err
 		}
 	}
@@ -189,6 +195,7 @@ func (l *Log[T]) bury(seg *segment[T], i uint64) {
 		}
 	}
 	l.mu.Unlock()
+	seg.markRun(int(i)) // for the others of its run
 	seg.slots[i].state.Store(slotTomb)
 	if l.sleepers.Load() != nil {
 		l.wakeSleepers(seg, i)

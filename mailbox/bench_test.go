@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/troupe-go/troupe/mailbox"
 )
@@ -95,7 +96,46 @@ func BenchmarkLog(b *testing.B) {
 					}()
 				}
 				done.Wait()
+				if got, want := log.Accepted(), uint64(n*size.producers); got != want {
+					b.Fatalf("Accepted() = %d, want %d, which is what each consumer has counted", got, want)
+				}
 			})
 		}
+	}
+}
+
+// BenchmarkAppend is one publication and the taking of it on one goroutine:
+// what an event costs where nothing is contended.
+func BenchmarkAppend(b *testing.B) {
+	b.ReportAllocs()
+	log := mailbox.NewLog[event](nil)
+	_, r, err := log.Subscribe(mailbox.CursorConfig[event]{Overflow: mailbox.Unbounded})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := context.Background()
+	n := uint64(0)
+	for b.Loop() {
+		if err := log.Append(ctx, event{}); err != nil {
+			b.Fatal(err)
+		}
+		if n++; n%64 == 0 {
+			for range 64 {
+				r.Next()
+			}
+			r.Publish(false)
+			r.Settle()
+		}
+	}
+	if got := n - r.Taken(); got >= 64 {
+		b.Fatalf("%d events were not taken, want fewer than 64", got)
+	}
+}
+
+// BenchmarkClock is what markEvery saves for each event but one.
+func BenchmarkClock(b *testing.B) {
+	var at atomic.Int64
+	for b.Loop() {
+		at.Store(time.Now().UnixNano())
 	}
 }

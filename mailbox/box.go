@@ -98,7 +98,7 @@ func (b *box[T]) absorb() {
 		r.i++
 		r.pos++
 	}
-	b.c.publish(r.pos, false) // C3
+	b.c.publish(r.pos, 0, false) // C3
 }
 
 func (b *box[T]) put(it Item[T]) {
@@ -215,5 +215,9 @@ func (b *box[T]) drained() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.absorb()
-	return b.n == 0 && b.from.pos >= b.c.end.Load()
+	if b.n > 0 || b.from.pos < b.c.end.Load() {
+		return false
+	}
+	b.from.leave()
+	return true
 }

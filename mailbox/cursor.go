@@ -25,7 +25,9 @@ type CursorConfig[T any] struct {
 	// with the cursor locked: it must not block nor call the cursor.
 	Overflowed func(Item[T])
 	// Dropped is told how many events an overflow policy has dropped or handed
-	// to Overflowed, at the moment when it happens, with nothing locked.
+	// to Overflowed, with nothing locked: by the consumer, or by a publisher or
+	// an onlooker, whose call may then come a little after [Cursor.Inspect]
+	// shows it.
 	Dropped func(Drops)
 }
 
@@ -48,11 +50,12 @@ type Cursor[T any] struct {
 	tombs atomic.Uint64 // tombstones in [start, end), passed or not
 	box   *box[T]       // where a policy that drops keeps what it accepted
 
-	_ [cacheLine]byte // place is written by the consumer, read by publishers and the sweeper
+	_ [cacheLine]byte // what follows is written by the consumer, read by publishers and the sweeper
 	// place is twice the number of the first position that has not been taken,
 	// plus one while the event before it is in hand and must stay in the log.
-	place atomic.Uint64
-	_     [cacheLine - 8]byte
+	place  atomic.Uint64
+	passed atomic.Uint64 // tombstones in [start, place)
+	_      [cacheLine - 16]byte
 
 	parked      atomic.Bool // is in, or was just taken from, the log's list of sleepers
 	nextSleeper *Cursor[T]
@@ -83,14 +86,17 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 		// What was claimed while nobody was there may come to be accepted now,
 		// and then it is the newcomer's.
 		at = l.rest
+		l.rest.seg = nil // it would hold every segment from there on
 		c.tombs.Store(l.tombs)
 		l.tombs = 0
 	}
+	at.seg.markRun(at.i)
 	c.start = at.pos
 	c.place.Store(2 * c.start)
 	r := &Reader[T]{c: c, seg: at.seg, i: at.i, pos: at.pos}
 	if c.overflow.lossy() {
 		c.box = newBox(c, cfg.Key, *r)
+		r.leave()
 	}
 	l.cursors = append(slices.Clip(l.cursors), c)
 	l.index()
@@ -101,9 +107,10 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 	return c, r, nil
 }
 
-// Detach ends the cursor's part in publications: it gates none and is woken
-// by none. What was accepted before may still be read; Reader.Next returns
-// nothing from the first position after it. Detach is idempotent.
+// Detach ends the cursor's part in publications: it gates none from then on.
+// What was accepted before may still be read, and what was under way and found
+// no room now does; Reader.Next returns nothing from the first position after
+// that. Detach is idempotent.
 func (c *Cursor[T]) Detach() {
 	l := c.log
 	l.mu.Lock()
@@ -179,7 +186,7 @@ func (c *Cursor[T]) Overflow() Overflow { return c.overflow }
 // Len returns how many events wait. It counts what its consumer has taken since
 // it last published its position (see [Reader.Publish]), and publications that
 // are under way.
-func (c *Cursor[T]) Len() int { return c.lenFrom(c.taken(), 0) }
+func (c *Cursor[T]) Len() int { return c.lenFrom(c.taken(), c.passed.Load()) }
 
 // LenFrom is Len as seen from r, a copy of the consumer's reader.
 func (c *Cursor[T]) LenFrom(r *Reader[T]) int { return c.lenFrom(r.pos, r.tombs) }
@@ -236,14 +243,17 @@ func (c *Cursor[T]) kept() uint64 {
 	return p/2 - p%2
 }
 
-// publish makes the reader's place known.
-func (c *Cursor[T]) publish(pos uint64, inHand bool) {
+// publish makes the reader's place known, and how many tombstones lie before it.
+func (c *Cursor[T]) publish(pos, tombs uint64, inHand bool) {
 	p := 2 * pos
 	if inHand {
 		p++
 	}
 	if p != c.place.Load() { // only the consumer writes it
 		c.place.Store(p) // C3
+	}
+	if tombs != c.passed.Load() {
+		c.passed.Store(tombs)
 	}
 }
 

@@ -85,7 +85,7 @@ type Gatekeeper interface {
 // All methods are safe for concurrent use.
 type Log[T any] struct {
 	keeper Gatekeeper
-	clears bool // T holds pointers, so passed slots must be cleared
+	clears atomic.Bool // passed slots must be cleared: T holds pointers, or an event came with a Meta
 
 	_ [cacheLine]byte
 	// Read by every Append, written when a segment or the limit is used up.
@@ -115,24 +115,26 @@ type Log[T any] struct {
 	waiters []*waiter
 	gating  []*Cursor[T] // cursors that hold publishers back
 	lossy   atomic.Pointer[[]*Cursor[T]]
-	rest    place[T] // where the last attached cursor left off: the next first one starts there
+	rest    place[T] // where the last attached cursor left off: the next first one starts there and takes seg
 	tombs   uint64   // tombstones from rest on, while no cursor is attached
 
-	sweepMu  sync.Mutex // guards what follows; taken after mu if both
-	swept    uint64     // slots below it are cleared
-	sweepEnd uint64     // what nobody reads any more, while there is no cursor
-	sweepSeg *segment[T]
+	sweepMu  sync.Mutex   // guards what follows; taken after mu if both
+	swept    uint64       // slots below it are cleared
+	sweepEnd uint64       // what nobody reads any more, while there is no cursor
+	sweepSeg *segment[T]  // where swept lies; nil while nothing has to be cleared, lest it hold the log
 	sweepAt  int          // cursors before it in reading are above swept
 	reading  []*Cursor[T] // attached and leaving
 }
 
 // NewLog returns an empty log without cursors. keeper may be nil.
 func NewLog[T any](keeper Gatekeeper) *Log[T] {
-	l := &Log[T]{keeper: keeper, clears: holdsPointers(reflect.TypeFor[T]())}
+	l := &Log[T]{keeper: keeper}
 	first := newSegment[T](0, firstSegment)
 	l.tail.Store(first)
-	l.sweepSeg = first
 	l.rest = place[T]{seg: first}
+	if holdsPointers(reflect.TypeFor[T]()) {
+		l.clearFrom(first)
+	}
 	l.lossy.Store(new([]*Cursor[T]))
 	return l
 }

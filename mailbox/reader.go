@@ -39,23 +39,16 @@ func (r *Reader[T]) Next() (v T, ok bool) {
 			return v, false
 		}
 		s := &r.seg.slots[r.i]
-		switch s.state.Load() { // C1
-		case slotReady:
-			if r.pos >= r.c.end.Load() {
-				return v, false
-			}
-			r.i++
-			r.pos++
-			return s.v, true // C2
-		case slotTomb:
-			r.i++
-			if r.pos < r.c.end.Load() {
-				r.tombs++
-			}
-			r.pos++
-		default:
+		state := s.state.Load() // C1
+		if state == slotEmpty || r.pos >= r.c.end.Load() {
 			return v, false
 		}
+		r.i++
+		r.pos++
+		if state == slotReady {
+			return s.v, true // C2
+		}
+		r.tombs++
 	}
 }
 
@@ -84,12 +77,27 @@ func (r *Reader[T]) Ready() bool {
 }
 
 // Drained reports whether a detached cursor has been read to its end: no
-// publication that it is part of is still under way.
+// publication that it is part of is still under way. A reader that has let go of
+// the last event holds nothing of the log from then on.
 func (r *Reader[T]) Drained() bool {
 	if r.c.box != nil {
 		return r.c.box.drained()
 	}
-	return r.pos >= r.c.end.Load()
+	if r.pos < r.c.end.Load() {
+		return false
+	}
+	if r.c.place.Load() == 2*r.pos {
+		r.leave()
+	}
+	return true
+}
+
+// leave makes r stand at the end of a log of its own. Its owner may be kept for
+// long, and a segment holds all that come after it.
+func (r *Reader[T]) leave() {
+	if len(r.seg.slots) > 0 {
+		r.seg, r.i = new(segment[T]), 0
+	}
 }
 
 // Publish makes known what Next has returned so far: room for publishers, and
@@ -105,7 +113,7 @@ func (r *Reader[T]) Publish(inHand bool) {
 		}
 		return
 	}
-	r.c.publish(r.pos, inHand)
+	r.c.publish(r.pos, r.tombs, inHand)
 }
 
 // Settle wakes publishers and clears memory after a Publish. It takes locks of
@@ -126,6 +134,7 @@ func (r *Reader[T]) Taken() uint64 {
 }
 
 // Seq returns the sequence number, from 1, of the event that Next returned last.
+// Like Last and Facts it may be asked until the next call of Next.
 func (r *Reader[T]) Seq() uint64 {
 	if r.c.box != nil {
 		return r.item.Seq

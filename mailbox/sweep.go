@@ -8,7 +8,7 @@ package mailbox
 // moves. Each cursor is looked at about once for every move of the low end
 // (the two-watched-literals idea of SAT solvers, with one literal).
 func (l *Log[T]) sweep() {
-	if !l.clears {
+	if !l.clears.Load() {
 		return
 	}
 	l.sweepMu.Lock()
@@ -37,6 +37,17 @@ func (l *Log[T]) sweep() {
 		l.clearTo(low)
 		l.sweepAt = 0
 	}
+}
+
+// clearFrom makes the log clear passed slots from seg on.
+func (l *Log[T]) clearFrom(seg *segment[T]) {
+	l.sweepMu.Lock()
+	if !l.clears.Load() {
+		l.sweepSeg, l.swept = seg, seg.base
+		l.clears.Store(true)
+	}
+	l.sweepMu.Unlock()
+	l.sweep()
 }
 
 // clearTo clears [swept, low). The caller holds sweepMu.

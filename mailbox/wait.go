@@ -55,6 +55,10 @@ func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
 	}
 
 	l.mu.Lock()
+	if l.refused(ctx) != nil { // who was not in the list yet was not woken for it
+		l.mu.Unlock()
+		return nil
+	}
 	w.pos = pos
 	at := len(l.waiters)
 	if w.woken && !w.hungry {
@@ -131,9 +135,13 @@ func (l *Log[T]) follow(ctx context.Context, pos uint64, w *waiter) error {
 func (l *Log[T]) fullOwners(w *waiter) []any {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	pos := w.pos
+	if !w.claimed {
+		pos = max(pos, l.Head()) // others may have gone before it
+	}
 	var owners []any
 	for _, c := range l.gating {
-		if c.taken()+c.capacity <= w.pos {
+		if c.taken()+c.capacity <= pos {
 			owners = append(owners, c.owner)
 		}
 	}
@@ -142,7 +150,7 @@ func (l *Log[T]) fullOwners(w *waiter) []any {
 
 // leave ends what a publication held while it waited.
 func (l *Log[T]) leave(w *waiter) {
-	if w.ready == nil {
+	if w == nil || w.ready == nil {
 		return
 	}
 	if w.follow != nil {

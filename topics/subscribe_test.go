@@ -303,7 +303,9 @@ func TestUnsubscribeFromTheOwnHandler(t *testing.T) {
 			calls++
 			return sub.Unsubscribe(ctx, runtime.Discard)
 		})
+		sub.Pause()
 		publish(t, topic, 1, 2, 3)
+		sub.Resume()
 		<-sub.Done()
 		if c := sub.Snapshot().Counts; calls != 1 || c.Done != 1 || c.Dropped[supervisor.ReasonUnsubscribed] != 2 {
 			t.Errorf("%d calls, counts %+v, want 1 done and 2 dropped", calls, c)

@@ -54,7 +54,8 @@ type CellConfig[T any] struct {
 	// Key is that of mailbox.Latest. If it panics, the event's key is "".
 	Key func(T) string
 	// Settled, if set, is told the outcome of every event: nil, or why it was
-	// not handled. It runs on the actor's goroutine.
+	// not handled. It must not block: what an overflow policy ends is told with
+	// the mailbox locked.
 	Settled func(ev T, outcome error)
 }
 
@@ -91,7 +92,7 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 	err := cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
 		cursor, reader, err := log.Subscribe(mailbox.CursorConfig[T]{
 			Name: c.name(), Capacity: c.cfg.Capacity, Overflow: c.cfg.Overflow, Key: c.guarded(cfg.Key),
-			Wake: c.box.wake, Owner: &c.core, Overflowed: c.overflowed, Dropped: c.dropped,
+			Wake: c.box.wake, Owner: &c.core, Overflowed: c.overflowed, Discarded: c.discarded(), Dropped: c.dropped,
 		})
 		if err != nil {
 			return err
@@ -397,6 +398,15 @@ func (c *Cell[T]) overflowed(it mailbox.Item[T]) {
 	c.drop(ReasonDeadLettersUnavailable, 1)
 	c.untold++
 	c.mu.Unlock()
+}
+
+// discarded returns what sees each event that an overflow policy drops, with the
+// mailbox locked; nil if nobody waits for outcomes.
+func (c *Cell[T]) discarded() func(mailbox.Item[T]) {
+	if c.settled == nil {
+		return nil
+	}
+	return func(it mailbox.Item[T]) { c.settled(it.Event, ErrDropped) }
 }
 
 // dropped tells what an overflow policy has done, with nothing locked.

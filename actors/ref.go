@@ -12,6 +12,9 @@ import (
 	"github.com/troupe-go/troupe/supervisor"
 )
 
+// ErrDropped is what Ask returns when the overflow policy has dropped the message.
+var ErrDropped = errors.New("actors: dropped by the overflow policy")
+
 // ErrNoReply is what Ask returns when the actor has handled the message without
 // replying.
 var ErrNoReply = errors.New("actors: no reply")
@@ -178,7 +181,7 @@ func (a *asking) settled(err error) {
 // call that comes when nobody waits any more does nothing.
 //
 // Besides those of Tell, errors are: why the actor did not handle the message,
-// once it has given up on it; [ErrNoReply]; the cause of ctx.
+// once it has given up on it; [ErrDropped]; [ErrNoReply]; the cause of ctx.
 func Ask[M, R any](ctx context.Context, ref *Ref[M], build func(reply func(R)) M) (R, error) {
 	var answer, none R
 	if ref.cell.Handles(ctx) {

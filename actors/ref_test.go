@@ -179,6 +179,36 @@ func TestAskOverflowedToTheDeadLettersIsAnswered(t *testing.T) {
 	})
 }
 
+func TestAskThatTheOverflowPolicyDropsIsAnswered(t *testing.T) {
+	for _, tc := range []struct {
+		overflow mailbox.Overflow
+		dropped  int // of the two that are asked while the mailbox has room for one
+	}{{mailbox.DropOldest, 0}, {mailbox.Latest, 0}, {mailbox.DropNewest, 1}} {
+		t.Run(tc.overflow.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				block := make(chan struct{})
+				ref := spawn(w, "a", actors.Config{Capacity: 1, Overflow: tc.overflow}, func(_ context.Context, r request) error {
+					<-block
+					r.Reply("done")
+					return nil
+				})
+				wantErr(t, "Tell", ref.Tell(t.Context(), request{Reply: func(string) {}}), nil)
+				synctest.Wait()
+				var errs [2]error
+				for i := range errs {
+					go func() { _, errs[i] = actors.Ask(t.Context(), ref, ask(i)) }()
+					synctest.Wait()
+				}
+				close(block)
+				synctest.Wait()
+				wantErr(t, "dropped Ask", errs[tc.dropped], actors.ErrDropped)
+				wantErr(t, "other Ask", errs[1-tc.dropped], nil)
+			})
+		})
+	}
+}
+
 func TestAskEndsWithItsContextAndALateReplyDoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

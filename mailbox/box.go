@@ -103,13 +103,14 @@ func (b *box[T]) absorb() {
 
 func (b *box[T]) put(it Item[T]) {
 	b.total.Accepted++
-	var key string
 	if b.c.overflow == Latest {
 		if b.key != nil {
-			key = b.key(it.Event)
+			it.key = b.key(it.Event)
 		}
-		if at, ok := b.keys[key]; ok {
-			*b.at(int(at - b.first)) = it
+		if at, ok := b.keys[it.key]; ok {
+			p := b.at(int(at - b.first))
+			b.discard(*p)
+			*p = it
 			b.total.Superseded++
 			return
 		}
@@ -117,6 +118,7 @@ func (b *box[T]) put(it Item[T]) {
 	if uint64(b.n) == b.c.capacity {
 		switch b.c.overflow {
 		case DropNewest:
+			b.discard(it)
 			b.total.Newest++
 			return
 		case DeadLetter:
@@ -124,7 +126,7 @@ func (b *box[T]) put(it Item[T]) {
 			b.c.overflowed(it)
 			return
 		default:
-			b.shift()
+			b.discard(b.shift())
 			b.total.Oldest++
 		}
 	}
@@ -134,7 +136,13 @@ func (b *box[T]) put(it Item[T]) {
 	*b.at(b.n) = it
 	b.n++
 	if b.keys != nil {
-		b.keys[key] = b.first + uint64(b.n) - 1
+		b.keys[it.key] = b.first + uint64(b.n) - 1
+	}
+}
+
+func (b *box[T]) discard(it Item[T]) {
+	if b.c.discarded != nil {
+		b.c.discarded(it)
 	}
 }
 
@@ -159,11 +167,7 @@ func (b *box[T]) shift() Item[T] {
 	it := *p
 	*p = Item[T]{}
 	if b.keys != nil {
-		key := ""
-		if b.key != nil {
-			key = b.key(it.Event)
-		}
-		delete(b.keys, key)
+		delete(b.keys, it.key)
 	}
 	if b.head++; b.head == len(b.items) {
 		b.head = 0

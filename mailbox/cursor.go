@@ -24,6 +24,9 @@ type CursorConfig[T any] struct {
 	// Overflowed receives what does not fit under DeadLetter. It is called
 	// with the cursor locked: it must not block nor call the cursor.
 	Overflowed func(Item[T])
+	// Discarded, if set, sees each event that a policy drops, under the same
+	// condition.
+	Discarded func(Item[T])
 	// Dropped is told how many events an overflow policy has dropped or handed
 	// to Overflowed, with nothing locked: by the consumer, or by a publisher or
 	// an onlooker, whose call may then come a little after [Cursor.Inspect]
@@ -43,6 +46,7 @@ type Cursor[T any] struct {
 	wake       func()
 	owner      any
 	overflowed func(Item[T])
+	discarded  func(Item[T])
 	dropped    func(Drops)
 
 	start uint64        // first position that is this cursor's
@@ -68,7 +72,8 @@ type Cursor[T any] struct {
 func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) {
 	c := &Cursor[T]{
 		log: l, name: cfg.Name, capacity: uint64(cfg.Capacity), overflow: cfg.Overflow,
-		wake: cfg.Wake, owner: cfg.Owner, overflowed: cfg.Overflowed, dropped: cfg.Dropped,
+		wake: cfg.Wake, owner: cfg.Owner, overflowed: cfg.Overflowed,
+		discarded: cfg.Discarded, dropped: cfg.Dropped,
 	}
 	c.end.Store(noLimit)
 

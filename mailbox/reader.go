@@ -22,6 +22,8 @@ type Item[T any] struct {
 	Seq         uint64
 	PublishedAt time.Time
 	Meta        *Meta
+
+	key string // under Latest, asked for once: the function is the user's
 }
 
 // Next takes the next event, false if there is none now. It does not block.

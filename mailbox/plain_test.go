@@ -1,0 +1,555 @@
+package mailbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/troupe-go/troupe/mailbox"
+	"pgregory.net/rapid"
+)
+
+// plain is the log as one would write it without a thought for speed: a slice
+// that all cursors point into.
+type plain struct {
+	slots    []plainSlot
+	mode     int // open, draining, closed
+	attached []*plainCursor
+	leaving  []*plainCursor
+	rest     int // where the last attached one ended
+}
+
+type plainSlot struct {
+	state int // under way, an event, a tombstone
+	v     int
+	meta  *mailbox.Meta
+}
+
+const (
+	underWay = iota
+	anEvent
+	tombstone
+)
+
+type plainItem struct {
+	plainSlot
+	seq uint64
+}
+
+// plainCursor is a cursor of the plain log beside the real one.
+type plainCursor struct {
+	cfg   mailbox.CursorConfig[int]
+	start int
+	end   int // -1 while attached
+
+	pos, taken     int // of the reader
+	place, placeOK int // of the position that was published, and how many were taken then
+	holding        bool
+
+	box        []plainItem // of a policy that drops, which has taken over what is before from
+	from       int
+	drops      mailbox.Drops
+	overflowed []uint64
+
+	c             *mailbox.Cursor[int]
+	r             *mailbox.Reader[int]
+	saved         mailbox.Reader[int]
+	told          mailbox.Drops
+	toldOverflow  []uint64
+	asleep        bool
+	wakes, wanted int
+}
+
+func (k *plainCursor) gates() bool {
+	return k.cfg.Overflow == mailbox.Block || k.cfg.Overflow == mailbox.Reject
+}
+
+func (k *plainCursor) boxed() bool { return !k.gates() && k.cfg.Overflow != mailbox.Unbounded }
+
+func (k *plainCursor) owns(pos int) bool { return k.start <= pos && (k.end < 0 || pos < k.end) }
+
+// limit returns how many positions there is room for, -1 if for any number.
+func (p *plain) limit() int {
+	limit := -1
+	if len(p.attached) == 0 {
+		limit = 0
+		for _, k := range p.leaving {
+			limit = max(limit, k.end)
+		}
+	}
+	for _, k := range p.attached {
+		if room := k.place + k.cfg.Capacity; k.gates() && (limit < 0 || room < limit) {
+			limit = room
+		}
+	}
+	return limit
+}
+
+// verdict returns what an impatient publication at pos has to expect. A claimed
+// one that there is room for is past being refused.
+func (p *plain) verdict(pos int, inside, claimed bool) error {
+	limit := p.limit()
+	room := limit < 0 || pos < limit
+	switch {
+	case claimed && room:
+		return nil
+	case p.mode == 2 || p.mode == 1 && !inside:
+		return mailbox.ErrClosed
+	case len(p.attached) == 0:
+		return mailbox.ErrNoSubscriber
+	case room:
+		return nil
+	}
+	for _, k := range p.attached {
+		if k.cfg.Overflow == mailbox.Reject && k.place+k.cfg.Capacity <= pos {
+			return &mailbox.FullError{Mailbox: k.cfg.Name, Capacity: k.cfg.Capacity}
+		}
+	}
+	return errGaveUp
+}
+
+func (p *plain) settle(pos int, s plainSlot) {
+	p.slots[pos] = s
+	for _, k := range slices.Concat(p.attached, p.leaving) {
+		if k.asleep {
+			k.asleep = false
+			k.wanted++
+		}
+	}
+}
+
+// next returns what k's consumer gets.
+func (p *plain) next(k *plainCursor) (it plainItem, ok bool) {
+	if k.boxed() {
+		p.absorb(k)
+		if len(k.box) == 0 {
+			return it, false
+		}
+		it, k.box = k.box[0], k.box[1:]
+		k.taken++
+		return it, true
+	}
+	for k.pos < len(p.slots) && k.owns(k.pos) && p.slots[k.pos].state != underWay {
+		s := p.slots[k.pos]
+		k.pos++
+		if s.state == anEvent {
+			k.taken++
+			return plainItem{s, uint64(k.pos)}, true
+		}
+	}
+	return it, false
+}
+
+func (p *plain) absorb(k *plainCursor) {
+	for ; k.from < len(p.slots) && k.owns(k.from) && p.slots[k.from].state != underWay; k.from++ {
+		if p.slots[k.from].state == anEvent {
+			k.put(plainItem{p.slots[k.from], uint64(k.from) + 1})
+		}
+	}
+}
+
+func (k *plainCursor) put(it plainItem) {
+	k.drops.Accepted++
+	capacity := k.cfg.Capacity
+	if k.cfg.Overflow == mailbox.Latest {
+		if k.cfg.Key == nil {
+			capacity = 1
+		}
+		for i := range k.box {
+			if k.cfg.Key == nil || k.cfg.Key(k.box[i].v) == k.cfg.Key(it.v) {
+				k.box[i] = it
+				k.drops.Superseded++
+				return
+			}
+		}
+	}
+	if len(k.box) == capacity {
+		switch k.cfg.Overflow {
+		case mailbox.DropNewest:
+			k.drops.Newest++
+			return
+		case mailbox.DeadLetter:
+			k.drops.Overflowed++
+			k.overflowed = append(k.overflowed, it.seq)
+			return
+		}
+		k.box = k.box[1:]
+		k.drops.Oldest++
+	}
+	k.box = append(k.box, it)
+}
+
+// waits returns how many of k's events wait behind pos: what is under way counts.
+func (p *plain) waits(k *plainCursor, pos int) int {
+	if k.boxed() {
+		p.absorb(k)
+		return len(k.box)
+	}
+	n := 0
+	for i := pos; i < len(p.slots) && k.owns(i); i++ {
+		if p.slots[i].state != tombstone {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *plain) ready(k *plainCursor) bool {
+	if k.boxed() {
+		p.absorb(k)
+		return len(k.box) > 0
+	}
+	return k.pos < len(p.slots) && k.owns(k.pos) && p.slots[k.pos].state != underWay
+}
+
+func (p *plain) drained(k *plainCursor) bool {
+	if k.boxed() {
+		p.absorb(k)
+		return k.end >= 0 && len(k.box) == 0 && k.from >= k.end
+	}
+	return k.end >= 0 && k.pos >= k.end
+}
+
+// twins runs the log and the plain one side by side.
+type twins struct {
+	plain
+	log    *mailbox.Log[int]
+	claims map[int]mailbox.Claim[int]
+	named  int
+	value  int // published last
+	start  time.Time
+}
+
+func TestLogAgreesWithAPlainOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &twins{log: mailbox.NewLog[int](&gate{}), claims: map[int]mailbox.Claim[int]{}, start: time.Now()}
+		w.subscribe(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"":          w.agree,
+			"publish":   func(t *rapid.T) { w.publish(t, rapid.IntRange(1, 8).Draw(t, "n")) },
+			"burst":     func(t *rapid.T) { w.publish(t, rapid.IntRange(100, 700).Draw(t, "n")) },
+			"claim":     w.claim,
+			"finish":    w.finish,
+			"subscribe": w.subscribe,
+			"detach":    w.detach,
+			"close":     w.closeCursor,
+			"read":      w.read,
+			"catch up":  w.catchUp,
+			"position":  w.position,
+			"take over": w.takeOver,
+			"sleep":     w.sleep,
+			"end":       w.end,
+		})
+		w.finale(t)
+	})
+}
+
+func (w *twins) cursor(t *rapid.T, from []*plainCursor) *plainCursor {
+	if len(from) == 0 {
+		t.Skip("no cursor")
+	}
+	return from[rapid.IntRange(0, len(from)-1).Draw(t, "cursor")]
+}
+
+func (w *twins) all() []*plainCursor { return slices.Concat(w.attached, w.leaving) }
+
+func (w *twins) context(t *rapid.T) (ctx context.Context, inside bool) {
+	if rapid.Bool().Draw(t, "inside") {
+		return insider(impatient()), true
+	}
+	return impatient(), false
+}
+
+func (w *twins) meta(t *rapid.T) *mailbox.Meta {
+	switch rapid.IntRange(0, 5).Draw(t, "meta") {
+	case 0:
+		return &mailbox.Meta{Headers: map[string]string{"n": strconv.Itoa(w.value)}}
+	case 1:
+		return &mailbox.Meta{PublishedAt: time.Unix(int64(w.value), 0)}
+	}
+	return nil
+}
+
+func (w *twins) publish(t *rapid.T, n int) {
+	ctx, inside := w.context(t)
+	meta := w.meta(t)
+	for range n {
+		w.value++
+		pos := len(w.slots)
+		want := w.verdict(pos, inside, false)
+		var err error
+		if meta != nil {
+			err = w.log.AppendMeta(ctx, w.value, meta)
+		} else {
+			err = w.log.Append(ctx, w.value)
+		}
+		if !sameError(err, want) {
+			t.Fatalf("Append at %d = %v, want %v", pos, err, want)
+		}
+		if err == nil {
+			w.slots = append(w.slots, plainSlot{})
+			w.settle(pos, plainSlot{anEvent, w.value, meta})
+		} else if int(w.log.Head()) == pos+1 {
+			// It had claimed by fetch-add before it looked.
+			w.slots = append(w.slots, plainSlot{})
+			w.settle(pos, plainSlot{state: tombstone})
+		}
+	}
+}
+
+func sameError(got, want error) bool {
+	var a, b *mailbox.FullError
+	if errors.As(got, &a) && errors.As(want, &b) {
+		return *a == *b
+	}
+	return got == want
+}
+
+func (w *twins) claim(t *rapid.T) {
+	w.claims[len(w.slots)] = w.log.Claim()
+	w.slots = append(w.slots, plainSlot{})
+}
+
+func (w *twins) finish(t *rapid.T) {
+	if len(w.claims) == 0 {
+		t.Skip("no claim")
+	}
+	var open []int
+	for pos := range w.claims {
+		open = append(open, pos)
+	}
+	slices.Sort(open)
+	w.finishAt(t, open[rapid.IntRange(0, len(open)-1).Draw(t, "claim")])
+}
+
+func (w *twins) finishAt(t *rapid.T, pos int) {
+	ctx, inside := w.context(t)
+	meta := w.meta(t)
+	want := w.verdict(pos, inside, true)
+	w.value++
+	err := w.claims[pos].Finish(ctx, w.value, meta)
+	if !sameError(err, want) {
+		t.Fatalf("Finish at %d = %v, want %v", pos, err, want)
+	}
+	delete(w.claims, pos)
+	if err != nil {
+		w.settle(pos, plainSlot{state: tombstone})
+		return
+	}
+	w.settle(pos, plainSlot{anEvent, w.value, meta})
+	if !slices.ContainsFunc(w.all(), func(k *plainCursor) bool { return k.owns(pos) }) {
+		t.Fatalf("Finish at %d = nil, and no cursor will read it", pos)
+	}
+}
+
+func (w *twins) subscribe(t *rapid.T) {
+	if len(w.all()) == 4 {
+		t.Skip("enough cursors")
+	}
+	w.named++
+	k := &plainCursor{end: -1}
+	k.cfg = mailbox.CursorConfig[int]{
+		Name:       fmt.Sprint("c", w.named),
+		Overflow:   rapid.Custom(func(t *rapid.T) mailbox.Overflow { return mailbox.Overflow(rapid.IntRange(0, 6).Draw(t, "")) }).Draw(t, "overflow"),
+		Capacity:   rapid.SampledFrom([]int{1, 2, 3, 7, 64, 130, 200, 1000}).Draw(t, "capacity"),
+		Wake:       func() { k.wakes++ },
+		Dropped:    func(d mailbox.Drops) { k.told = sum(k.told, d) },
+		Overflowed: func(it mailbox.Item[int]) { k.toldOverflow = append(k.toldOverflow, it.Seq) },
+	}
+	if k.cfg.Overflow == mailbox.Latest {
+		k.cfg.Key = rapid.SampledFrom([]func(int) string{nil, parity, number}).Draw(t, "key")
+	}
+	k.start = len(w.slots)
+	if len(w.attached) == 0 {
+		// It takes over what was claimed since the last one left.
+		k.start = w.rest
+	}
+	c, r, err := w.log.Subscribe(k.cfg)
+	if w.mode == 2 {
+		if err != mailbox.ErrClosed {
+			t.Fatalf("Subscribe = %v, want ErrClosed", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("Subscribe = %v, want nil", err)
+	}
+	k.c, k.r, k.saved = c, r, *r
+	k.pos, k.from, k.place = k.start, k.start, k.start
+	w.attached = append(w.attached, k)
+}
+
+func (w *twins) detach(t *rapid.T) {
+	k := w.cursor(t, w.attached)
+	k.c.Detach()
+	k.end = len(w.slots)
+	w.attached = slices.DeleteFunc(slices.Clone(w.attached), func(o *plainCursor) bool { return o == k })
+	w.leaving = append(w.leaving, k)
+	if len(w.attached) == 0 {
+		w.rest = k.end
+	}
+}
+
+func (w *twins) closeCursor(t *rapid.T) {
+	k := w.cursor(t, w.leaving)
+	if k.holding {
+		w.let(k, false)
+	}
+	if !w.drained(k) {
+		t.Skip("not drained")
+	}
+	k.c.Close()
+	w.leaving = slices.DeleteFunc(slices.Clone(w.leaving), func(o *plainCursor) bool { return o == k })
+}
+
+func (w *twins) read(t *rapid.T) {
+	w.readN(t, w.cursor(t, w.all()), rapid.IntRange(1, 10).Draw(t, "n"))
+}
+
+// catchUp takes everything, so that long logs get cleared and capacity is used again.
+func (w *twins) catchUp(t *rapid.T) {
+	k := w.cursor(t, w.all())
+	w.readN(t, k, len(w.slots)+1)
+	w.let(k, false)
+}
+
+func (w *twins) readN(t *rapid.T, k *plainCursor, n int) {
+	for range n {
+		want, ok := w.plain.next(k)
+		v, got := k.r.Next()
+		if got != ok || v != want.v {
+			t.Fatalf("%s %v: Next() = %d, %v, want %d, %v", k.cfg.Name, k.cfg.Overflow, v, got, want.v, ok)
+		}
+		if !ok {
+			w.let(k, false) // as Last and its like speak of an event
+			return
+		}
+		k.holding = true
+		at, meta := k.r.Facts()
+		if k.r.Last() != want.v || k.r.Seq() != want.seq || meta != want.meta {
+			t.Fatalf("%s %v: Last, Seq, Meta = %d, %d, %v, want %d, %d, %v", k.cfg.Name, k.cfg.Overflow,
+				k.r.Last(), k.r.Seq(), meta, want.v, want.seq, want.meta)
+		}
+		if meta != nil && !meta.PublishedAt.IsZero() {
+			if !at.Equal(meta.PublishedAt) {
+				t.Fatalf("published at %v, want %v", at, meta.PublishedAt)
+			}
+		} else if at.Before(w.start.Truncate(0)) || at.After(time.Now()) {
+			t.Fatalf("published at %v, want a time since %v", at, w.start)
+		}
+	}
+}
+
+func (w *twins) position(t *rapid.T) {
+	k := w.cursor(t, w.all())
+	w.let(k, k.holding && rapid.Bool().Draw(t, "in hand"))
+}
+
+func (w *twins) let(k *plainCursor, inHand bool) {
+	k.r.Publish(inHand)
+	k.r.Settle()
+	k.holding = inHand
+	k.place, k.placeOK = k.pos, k.taken
+	k.saved = *k.r
+}
+
+// takeOver goes on from the position that was published last.
+func (w *twins) takeOver(t *rapid.T) {
+	k := w.cursor(t, w.all())
+	if k.boxed() {
+		t.Skip("what was taken from a box is not in it any more")
+	}
+	r := k.saved
+	k.r = &r
+	k.pos, k.taken, k.holding = k.place, k.placeOK, false
+}
+
+func (w *twins) sleep(t *rapid.T) {
+	k := w.cursor(t, w.all())
+	k.c.Sleep()
+	k.asleep = true
+}
+
+func (w *twins) end(t *rapid.T) {
+	switch rapid.IntRange(0, 19).Draw(t, "end") {
+	case 0:
+		w.log.Drain()
+		w.mode = max(w.mode, 1)
+	case 1:
+		w.log.Close()
+		w.mode = 2
+	default:
+		t.Skip("too early")
+	}
+}
+
+// agree compares everything that can be seen.
+func (w *twins) agree(t *rapid.T) {
+	accepted := 0
+	for _, s := range w.slots {
+		if s.state != tombstone {
+			accepted++
+		}
+	}
+	if int(w.log.Head()) != len(w.slots) || int(w.log.Accepted()) != accepted || w.log.Waiting() != 0 {
+		t.Fatalf("Head, Accepted, Waiting = %d, %d, %d, want %d, %d, 0",
+			w.log.Head(), w.log.Accepted(), w.log.Waiting(), len(w.slots), accepted)
+	}
+	for _, k := range w.all() {
+		check := func(what string, got, want any) {
+			if got != want {
+				t.Fatalf("%s %v/%d: %s = %v, want %v", k.cfg.Name, k.cfg.Overflow, k.cfg.Capacity, what, got, want)
+			}
+		}
+		check("Len", k.c.Len(), w.waits(k, k.place))
+		check("LenFrom", k.c.LenFrom(k.r), w.waits(k, k.pos))
+		check("Ready", k.r.Ready(), w.ready(k))
+		if !k.holding {
+			check("Drained", k.r.Drained(), w.drained(k))
+		}
+		check("Taken", k.r.Taken(), uint64(k.taken))
+		check("Sleeps", k.c.Sleeps(), k.asleep)
+		check("wakes", k.wakes, k.wanted)
+		k.c.Inspect(func(d mailbox.Drops) { check("Drops", d, k.drops) })
+		check("told", [2]uint64{k.told.Lost(), k.told.Overflowed}, [2]uint64{k.drops.Lost(), k.drops.Overflowed})
+		check("Overflowed", fmt.Sprint(k.toldOverflow), fmt.Sprint(k.overflowed))
+		if k.gates() && k.end < 0 {
+			n := 0 // without what is under way
+			for i := k.place; i < len(w.slots) && k.owns(i); i++ {
+				if w.slots[i].state == anEvent {
+					n++
+				}
+			}
+			if n > k.cfg.Capacity {
+				t.Fatalf("%s: %d events wait, want at most %d", k.cfg.Name, n, k.cfg.Capacity)
+			}
+		}
+	}
+}
+
+// finale brings everything to its end: each cursor can be drained.
+func (w *twins) finale(t *rapid.T) {
+	for len(w.attached) > 0 {
+		w.detach(t)
+	}
+	for pos := range len(w.slots) {
+		if _, ok := w.claims[pos]; ok {
+			w.finishAt(t, pos)
+		}
+	}
+	for _, k := range w.leaving {
+		w.readN(t, k, len(w.slots)+1)
+		w.let(k, false)
+		if !k.r.Drained() {
+			t.Fatalf("%s: Drained() = false at the end, want true", k.cfg.Name)
+		}
+	}
+	w.agree(t)
+	for _, k := range w.leaving {
+		k.c.Close()
+	}
+}

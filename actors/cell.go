@@ -3,13 +3,11 @@ package actors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/troupe-go/troupe/mailbox"
-	"github.com/troupe-go/troupe/supervisor"
 )
 
 // ErrStopped is returned for an actor that has been stopped.
@@ -107,23 +105,6 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 	return c, nil
 }
 
-// guarded returns a key that does not panic, for the mailbox calls it with its
-// lock held. Observers are told by the actor.
-func (c *Cell[T]) guarded(key func(T) string) func(T) string {
-	if key == nil {
-		return nil
-	}
-	return func(ev T) (k string) {
-		defer func() {
-			if r := recover(); r != nil {
-				err := fmt.Errorf("actors: key: %w", &supervisor.PanicError{Value: r, Stack: trimmed(callers())})
-				c.keyFault.Store(&err)
-			}
-		}()
-		return key(ev)
-	}
-}
-
 // cellActor is the protoactor-go actor of a cell.
 type cellActor[T any] struct{ c *Cell[T] }
 
@@ -140,113 +121,6 @@ func (a cellActor[T]) Receive(ctx actor.Context) {
 	case *actor.Stopped:
 		a.c.stopped()
 	}
-}
-
-// start makes an instance.
-func (c *Cell[T]) start() {
-	ctx, cancel := context.WithCancelCause(c.sys.ctx)
-	c.mu.Lock()
-	c.cancel = cancel
-	c.condition = StateStarting
-	c.pending = nil // what the instance before has reported, this one answers
-	c.mu.Unlock()
-
-	var b Behavior[T]
-	var err error
-	if c.static != nil {
-		b = *c.static
-	} else {
-		err = c.hook(func() error {
-			b = c.factory()
-			if b.Receive == nil {
-				return supervisor.Permanent(errNoReceive)
-			}
-			if b.Start != nil {
-				return b.Start(&deliveryCtx{Context: ctx, core: &c.core})
-			}
-			return nil
-		})
-	}
-	if err != nil {
-		restarting := context.Cause(ctx) == errRestarting
-		cancel(err)
-		f := supervisor.Failure{Cause: supervisor.CauseStart, Err: err}
-		if !restarting { // else it was told to stop, and the next start is on its way
-			d := c.decide(f, c.cfg.Policy)
-			c.report(&fault{Failure: f, directive: d.Directive, delay: d.Delay, who: &c.core})
-			c.tellFault(d.Fault)
-		}
-		c.tellFault(err)
-		return
-	}
-	c.instances++
-	c.stop = b.Stop
-	l := c.loop
-	l.receive = b.Receive
-	l.ctx = &deliveryCtx{Context: ctx, core: &c.core, facts: l.facts}
-	c.node.started(time.Now())
-	c.mu.Lock()
-	c.condition = ""
-	if c.instances > 1 {
-		c.restarts++
-	}
-	c.mu.Unlock()
-	if c.sys.obs.Started != nil {
-		Tell(c.sys.obs.Started, c.event())
-	}
-}
-
-// zombieEnded follows an abandoned call that has returned after all, having
-// finished n events since it was abandoned.
-func (c *core) zombieEnded(n uint64) {
-	c.mu.Lock()
-	c.zombies--
-	c.late += n
-	if c.freed != nil {
-		close(c.freed)
-		c.freed = nil
-	}
-	hung := c.condition == StateHung
-	c.mu.Unlock()
-	if hung {
-		c.box.w.unhang() // there were too many zombies before
-	}
-	Tell(c.sys.obs.Late, c.event())
-}
-
-// tellFault reports code of the user's that failed beside the handler.
-func (c *core) tellFault(err error) {
-	if err != nil && c.sys.obs.Fault != nil {
-		e := c.event()
-		e.Err = err
-		Tell(c.sys.obs.Fault, e)
-	}
-}
-
-// stopInstance lets the instance go: Restarting, or Stopping.
-func (c *Cell[T]) stopInstance() {
-	stop := c.stop
-	c.stop = nil
-	if l := c.loop; l.receive != nil {
-		l.receive = nil
-		if stop != nil {
-			ctx := &deliveryCtx{Context: context.WithoutCancel(l.ctx.Context), core: &c.core}
-			c.tellFault(c.hook(func() error { return stop(ctx) }))
-		}
-	}
-	if c.cancel != nil {
-		c.cancel(errRestarting)
-	}
-}
-
-// report hands a failure to the tree.
-func (c *core) report(f *fault) {
-	c.mu.Lock()
-	c.pending = f
-	if f.directive == supervisor.DirectiveRestart {
-		c.condition = StateRestarting
-	}
-	c.mu.Unlock()
 }
 
 // runnable reports whether the next batch may run. The running goroutine asks.
@@ -304,7 +178,8 @@ func (c *Cell[T]) drained() bool {
 	return draining && len(c.aside) == 0 && c.head == nil && c.unburied == nil && c.loop.r.Drained()
 }
 
-func (c *Cell[T]) sleep()       { c.cursor.Sleep() }
+func (c *Cell[T]) sleep() { c.cursor.Sleep() }
+
 func (c *Cell[T]) sleeps() bool { return c.cursor.Sleeps() }
 
 func (c *Cell[T]) roomMade() {
@@ -356,81 +231,5 @@ func (c *Cell[T]) Counts() Counts {
 	return n
 }
 
-// boxed reports whether the mailbox keeps its events itself, because its
-// policy drops some.
-func (c *Cell[T]) boxed() bool {
-	switch c.cfg.Overflow {
-	case mailbox.DropOldest, mailbox.DropNewest, mailbox.Latest, mailbox.DeadLetter:
-		return true
-	}
-	return false
-}
-
-func lostBy(d mailbox.Drops) map[string]uint64 {
-	lost := map[string]uint64{}
-	for reason, k := range map[string]uint64{
-		ReasonOverflowOldest: d.Oldest, ReasonOverflowNewest: d.Newest, ReasonSuperseded: d.Superseded,
-	} {
-		if k > 0 {
-			lost[reason] = k
-		}
-	}
-	return lost
-}
-
-// overflowed receives what a DeadLetter mailbox has no room for, with the
-// mailbox locked.
-func (c *Cell[T]) overflowed(it mailbox.Item[T]) {
-	h := &held[T]{ev: it.Event, seq: it.Seq, publishedAt: it.PublishedAt}
-	if it.Meta != nil {
-		h.headers = it.Meta.Headers
-	}
-	d := c.dead(h, supervisor.ReasonOverflow)
-	c.mu.Lock()
-	c.parked++
-	c.mu.Unlock()
-	c.settleOnly(h, &mailbox.FullError{Mailbox: c.name(), Capacity: c.cfg.Capacity})
-	if c.sys.sink != (noSink{}) && c.sys.sink.Bury(d, nil) {
-		return
-	}
-	c.mu.Lock()
-	c.parked--
-	c.drop(ReasonDeadLettersUnavailable, 1)
-	c.untold++
-	c.mu.Unlock()
-}
-
-// discarded returns what sees each event that an overflow policy drops, with the
-// mailbox locked; nil if nobody waits for outcomes.
-func (c *Cell[T]) discarded() func(mailbox.Item[T]) {
-	if c.settled == nil {
-		return nil
-	}
-	return func(it mailbox.Item[T]) { c.settled(it.Event, ErrDropped) }
-}
-
-// dropped tells what an overflow policy has done, with nothing locked.
-func (c *Cell[T]) dropped(d mailbox.Drops) {
-	c.mu.Lock()
-	untold := c.untold
-	c.untold = 0
-	c.mu.Unlock()
-	if c.sys.obs.Dropped == nil {
-		return
-	}
-	lost := lostBy(d)
-	if untold > 0 {
-		lost[ReasonDeadLettersUnavailable] = untold
-	}
-	for reason, k := range lost {
-		e := c.event()
-		e.Reason, e.Count = reason, k
-		Tell(c.sys.obs.Dropped, e)
-	}
-}
-
 // Capacity returns how many events may wait; 0 means without bound.
 func (c *Cell[T]) Capacity() int { return c.cursor.Capacity() }
-
-// Overflow returns the mailbox's policy.
-func (c *Cell[T]) Overflow() mailbox.Overflow { return c.cfg.Overflow }

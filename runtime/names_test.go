@@ -128,7 +128,11 @@ func TestControlByNameKnowsWhoIsThere(t *testing.T) {
 	rt := troupetest.New(t)
 	topic := open[int](t, rt, "t")
 	sub := subscribe(t, topic, "s", ok[int])
-	for name, control := range map[string]func(topic, subscriber string) error{"Pause": rt.Pause, "Resume": rt.Resume, "Restart": rt.Restart} {
+	for _, c := range []struct {
+		name    string
+		control func(topic, subscriber string) error
+	}{{"Pause", rt.Pause}, {"Restart", rt.Restart}, {"Resume", rt.Resume}} {
+		name, control := c.name, c.control
 		if err := control("t", "s"); err != nil {
 			t.Errorf("%s = %v", name, err)
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sourcegraph/conc/panics"
 	"github.com/troupe-go/troupe/actors"
 	"github.com/troupe-go/troupe/mailbox"
 	"github.com/troupe-go/troupe/runtime"
@@ -123,9 +122,7 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 		if !ok {
 			return nil, t.subscribeError(name, fmt.Errorf("Key %T: must be of the topic's type, func(%T) string", cfg.Key.of, *new(T)))
 		}
-		if of != nil {
-			cell.Key = func(ev T) string { return t.key(name, of, ev) }
-		}
+		cell.Key = of
 	}
 	sub, err := t.rt.Attach(side[T]{t}, name, func() (runtime.Subscriber, error) {
 		c, err := actors.SpawnCell(t.rt.Actors(), t.log, cell)
@@ -142,16 +139,6 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 
 func (t *Topic[T]) subscribeError(name string, err error) error {
 	return fmt.Errorf("topics: subscribe %s/%s: %w", t.name, name, err)
-}
-
-// key calls a key function of the user's, which must not hurt the mailbox.
-func (t *Topic[T]) key(subscriber string, of func(T) string, ev T) (key string) {
-	if r := panics.Try(func() { key = of(ev) }); r != nil {
-		actors.Tell(t.obs.Fault, runtime.Event{Topic: t.name, Subscriber: subscriber,
-			Err: fmt.Errorf("key: %w", &supervisor.PanicError{Value: r.Value, Stack: string(r.Stack)})})
-		return ""
-	}
-	return key
 }
 
 // subscriber is what the runtime sees of a cell.

@@ -75,6 +75,9 @@ type Topic[T any] struct {
 	cfg      Config
 	account  *actors.Account // of events that became dead letters for want of a subscriber
 
+	gate   sync.RWMutex
+	closed bool // guarded by gate
+
 	mu       sync.Mutex
 	rejected map[string]uint64
 	unrouted uint64
@@ -179,21 +182,12 @@ func (t *Topic[T]) refused(ev T, m *Meta, err error) error {
 
 // unroutedEvent takes an event that has no subscriber.
 func (t *Topic[T]) unroutedEvent(ev T, m *Meta) error {
-	if t.cfg.Unrouted == DeadLetterUnrouted {
-		d := &actors.Dead{Topic: t.name, Event: ev, Reason: supervisor.ReasonUnrouted, PublishedAt: time.Now()}
-		if m != nil {
-			d.Headers = m.Headers
-			if !m.PublishedAt.IsZero() {
-				d.PublishedAt = m.PublishedAt
-			}
-		}
-		if !t.account.Bury(d) {
-			return ErrNoRoom
-		}
+	t.gate.RLock() // not while observers are told: they may publish
+	err := t.takeUnrouted(ev, m)
+	t.gate.RUnlock()
+	if err != nil {
+		return err
 	}
-	t.mu.Lock()
-	t.unrouted++
-	t.mu.Unlock()
 	if t.accepted != nil {
 		actors.Tell(t.accepted, runtime.Event{Topic: t.name})
 	}
@@ -211,6 +205,30 @@ func (t *Topic[T]) Decode(l deadletter.Letter) (T, error) {
 	return t.decode(l.Payload, l.ContentType)
 }
 
+// takeUnrouted accounts for an event that has no subscriber, unless the topic is
+// closed: the account of a closed topic does not change any more.
+func (t *Topic[T]) takeUnrouted(ev T, m *Meta) error {
+	if t.closed {
+		return mailbox.ErrClosed
+	}
+	if t.cfg.Unrouted == DeadLetterUnrouted {
+		d := &actors.Dead{Topic: t.name, Event: ev, Reason: supervisor.ReasonUnrouted, PublishedAt: time.Now()}
+		if m != nil {
+			d.Headers = m.Headers
+			if !m.PublishedAt.IsZero() {
+				d.PublishedAt = m.PublishedAt
+			}
+		}
+		if !t.account.Bury(d) {
+			return ErrNoRoom
+		}
+	}
+	t.mu.Lock()
+	t.unrouted++
+	t.mu.Unlock()
+	return nil
+}
+
 // side is what the runtime sees of a topic. It is a type of its own so that
 // users of a Topic do not.
 type side[T any] struct{ t *Topic[T] }
@@ -218,7 +236,13 @@ type side[T any] struct{ t *Topic[T] }
 func (s side[T]) Name() string       { return s.t.name }
 func (s side[T]) Type() reflect.Type { return reflect.TypeFor[T]() }
 func (s side[T]) Drain()             { s.t.log.Drain() }
-func (s side[T]) Close()             { s.t.log.Close() }
+
+func (s side[T]) Close() {
+	s.t.log.Close()
+	s.t.gate.Lock()
+	s.t.closed = true
+	s.t.gate.Unlock()
+}
 
 func (s side[T]) Counts() runtime.Publications {
 	t := s.t

@@ -1,0 +1,101 @@
+package actors
+
+import (
+	"fmt"
+
+	"github.com/troupe-go/troupe/mailbox"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// Overflow returns the mailbox's policy.
+func (c *Cell[T]) Overflow() mailbox.Overflow { return c.cfg.Overflow }
+
+// boxed reports whether the mailbox keeps its events itself, because its
+// policy drops some.
+func (c *Cell[T]) boxed() bool {
+	switch c.cfg.Overflow {
+	case mailbox.DropOldest, mailbox.DropNewest, mailbox.Latest, mailbox.DeadLetter:
+		return true
+	}
+	return false
+}
+
+func lostBy(d mailbox.Drops) map[string]uint64 {
+	lost := map[string]uint64{}
+	for reason, k := range map[string]uint64{
+		ReasonOverflowOldest: d.Oldest, ReasonOverflowNewest: d.Newest, ReasonSuperseded: d.Superseded,
+	} {
+		if k > 0 {
+			lost[reason] = k
+		}
+	}
+	return lost
+}
+
+// guarded returns a key that does not panic, for the mailbox calls it with its
+// lock held. Observers are told by the actor.
+func (c *Cell[T]) guarded(key func(T) string) func(T) string {
+	if key == nil {
+		return nil
+	}
+	return func(ev T) (k string) {
+		defer func() {
+			if r := recover(); r != nil {
+				err := fmt.Errorf("actors: key: %w", &supervisor.PanicError{Value: r, Stack: trimmed(callers())})
+				c.keyFault.Store(&err)
+			}
+		}()
+		return key(ev)
+	}
+}
+
+// overflowed receives what a DeadLetter mailbox has no room for, with the
+// mailbox locked.
+func (c *Cell[T]) overflowed(it mailbox.Item[T]) {
+	h := &held[T]{ev: it.Event, seq: it.Seq, publishedAt: it.PublishedAt}
+	if it.Meta != nil {
+		h.headers = it.Meta.Headers
+	}
+	d := c.dead(h, supervisor.ReasonOverflow)
+	c.mu.Lock()
+	c.parked++
+	c.mu.Unlock()
+	c.settleOnly(h, &mailbox.FullError{Mailbox: c.name(), Capacity: c.cfg.Capacity})
+	if c.sys.sink != (noSink{}) && c.sys.sink.Bury(d, nil) {
+		return
+	}
+	c.mu.Lock()
+	c.parked--
+	c.drop(ReasonDeadLettersUnavailable, 1)
+	c.untold++
+	c.mu.Unlock()
+}
+
+// discarded returns what sees each event that an overflow policy drops, with the
+// mailbox locked; nil if nobody waits for outcomes.
+func (c *Cell[T]) discarded() func(mailbox.Item[T]) {
+	if c.settled == nil {
+		return nil
+	}
+	return func(it mailbox.Item[T]) { c.settled(it.Event, ErrDropped) }
+}
+
+// dropped tells what an overflow policy has done, with nothing locked.
+func (c *Cell[T]) dropped(d mailbox.Drops) {
+	c.mu.Lock()
+	untold := c.untold
+	c.untold = 0
+	c.mu.Unlock()
+	if c.sys.obs.Dropped == nil {
+		return
+	}
+	lost := lostBy(d)
+	if untold > 0 {
+		lost[ReasonDeadLettersUnavailable] = untold
+	}
+	for reason, k := range lost {
+		e := c.event()
+		e.Reason, e.Count = reason, k
+		Tell(c.sys.obs.Dropped, e)
+	}
+}

@@ -126,6 +126,7 @@ func (a cellActor[T]) Receive(ctx actor.Context) {
 // runnable reports whether the next batch may run. The running goroutine asks.
 func (c *Cell[T]) runnable() bool {
 	if l := c.loop; l.receive == nil || c.paused.Load() || l.ctx.Context.Err() != nil {
+		l.finishDraining() // with nothing left there is nothing to wait for
 		return false
 	}
 	if c.unburied != nil {

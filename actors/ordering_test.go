@@ -384,3 +384,19 @@ func TestKeyThatPanicsIsAFaultAndNoHang(t *testing.T) {
 		}
 	})
 }
+
+func TestDrainingWithNothingLeftEndsAlsoWhilePaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		paused := w.member("paused", nil, supervisor.Policy{})
+		paused.Pause()
+		paused.Stop(actors.Drain, "test")
+		<-paused.Done()
+
+		cooling := w.member("cooling", nil, tight(supervisor.ExceedPause))
+		cooling.publish(-1, -2, -3)
+		cooling.wantState(actors.StateCooldown)
+		cooling.Stop(actors.Drain, "test")
+		<-cooling.Done()
+	})
+}

@@ -7,8 +7,8 @@ import "context"
 // A nil error means accepted by every cursor attached at that moment; events
 // of one goroutine keep their order. Append waits while a Block cursor is
 // full, until there is room, ctx ends or the log closes; ctx bounds nothing
-// else. Errors: [FullError], [ErrNoSubscriber], [ErrClosed], the cause of ctx,
-// or what the gatekeeper returned.
+// else. Errors: [FullError], [ErrNoSubscriber], [ErrClosed], the cause of ctx
+// with the names of the full mailboxes, or what the gatekeeper returned.
 //
 // Price: two atomic writes and no allocation while there is room
 // (BenchmarkLog); a segment is allocated every 512 events.

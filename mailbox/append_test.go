@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/troupe-go/troupe/mailbox"
@@ -76,7 +77,7 @@ func TestAppendIsAllOrNothing(t *testing.T) {
 			for _, err := range refused {
 				var full *mailbox.FullError
 				switch {
-				case row.full == "" && err != errGaveUp:
+				case row.full == "" && !errors.Is(err, errGaveUp):
 					t.Errorf("Append = %v, want to wait", err)
 				case row.full != "" && (!errors.As(err, &full) || full.Mailbox != row.full):
 					t.Errorf("Append = %v, want that %s is full", err, row.full)
@@ -203,15 +204,16 @@ func TestDrainingLogAdmitsTheGatekeepersOnly(t *testing.T) {
 // A context bounds the wait and nothing else.
 func TestAppendIgnoresAnEndedContextWhileThereIsRoom(t *testing.T) {
 	log := mailbox.NewLog[int](nil)
-	subscribe(t, log, mailbox.CursorConfig[int]{Capacity: 1})
+	subscribe(t, log, mailbox.CursorConfig[int]{Name: "c1", Capacity: 1})
 	if err := log.Append(impatient(), 1); err != nil {
 		t.Errorf("Append = %v, want nil", err)
 	}
-	if err := log.Append(impatient(), 1); err != errGaveUp {
+	if err := log.Append(impatient(), 1); !errors.Is(err, errGaveUp) {
 		t.Errorf("Append to a full mailbox = %v, want the cause of ctx", err)
 	}
-	if err := log.AppendMeta(impatient(), 1, &mailbox.Meta{}); err != errGaveUp {
-		t.Errorf("AppendMeta to a full mailbox = %v, want the cause of ctx", err)
+	err := log.AppendMeta(impatient(), 1, &mailbox.Meta{})
+	if !errors.Is(err, errGaveUp) || !strings.Contains(err.Error(), "c1") {
+		t.Errorf("AppendMeta to a full mailbox = %v, want the cause of ctx and the mailbox's name", err)
 	}
 }
 

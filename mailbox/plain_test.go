@@ -306,7 +306,7 @@ func sameError(got, want error) bool {
 	if errors.As(got, &a) && errors.As(want, &b) {
 		return *a == *b
 	}
-	return got == want
+	return errors.Is(got, want)
 }
 
 func (w *twins) claim(t *rapid.T) {

@@ -1,6 +1,7 @@
 package mailbox_test
 
 import (
+	"errors"
 	"fmt"
 	goruntime "runtime"
 	"testing"
@@ -171,7 +172,7 @@ func TestStuckBlockingCursorHoldsItsCapacity(t *testing.T) {
 	for range 1000 {
 		p := &payload{}
 		g.payloads = append(g.payloads, weak.Make(p))
-		if err := g.log.Append(impatient(), p); err != errGaveUp {
+		if err := g.log.Append(impatient(), p); !errors.Is(err, errGaveUp) {
 			t.Fatalf("Append = %v, want that it waits", err)
 		}
 	}

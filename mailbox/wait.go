@@ -2,8 +2,10 @@ package mailbox
 
 import (
 	"context"
+	"fmt"
 	goruntime "runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,8 +43,9 @@ type waiter struct {
 
 // wait returns nil when it is worth looking for room for position pos again.
 func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
+	w.pos = pos
+	if ctx.Err() != nil {
+		return l.ended(ctx, w)
 	}
 	if !w.yielded {
 		w.yielded = true
@@ -50,7 +53,7 @@ func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
 			return nil
 		}
 	}
-	if err := l.follow(ctx, pos, w); err != nil {
+	if err := l.follow(ctx, w); err != nil {
 		return err
 	}
 
@@ -59,7 +62,6 @@ func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
 		l.mu.Unlock()
 		return nil
 	}
-	w.pos = pos
 	at := len(l.waiters)
 	if w.woken && !w.hungry {
 		w.hungry = true
@@ -82,7 +84,7 @@ func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
 			w.woken = true
 			return nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return l.ended(ctx, w)
 		case <-tick.C:
 			if w.follow != nil {
 				if err := w.follow.Still(time.Since(w.since)); err != nil {
@@ -114,11 +116,10 @@ func (l *Log[T]) yield(pos uint64) bool {
 }
 
 // follow tells the gatekeeper, once, that this publisher is about to park.
-func (l *Log[T]) follow(ctx context.Context, pos uint64, w *waiter) error {
+func (l *Log[T]) follow(ctx context.Context, w *waiter) error {
 	if w.ready != nil {
 		return nil
 	}
-	w.pos = pos
 	if l.keeper != nil {
 		follow, err := l.keeper.Wait(ctx, func() []any { return l.fullOwners(w) })
 		if err != nil {
@@ -131,21 +132,42 @@ func (l *Log[T]) follow(ctx context.Context, pos uint64, w *waiter) error {
 	return nil
 }
 
-// fullOwners returns who keeps w waiting at this moment.
+// ended returns the cause of ctx, with the names of the mailboxes that it ended at.
+func (l *Log[T]) ended(ctx context.Context, w *waiter) error {
+	var names []string
+	for _, c := range l.full(w) {
+		names = append(names, c.name)
+	}
+	if len(names) == 0 {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("mailbox: waiting for room in %s: %w", strings.Join(names, ", "), context.Cause(ctx))
+}
+
+// fullOwners returns the owners of the mailboxes that keep w waiting.
 func (l *Log[T]) fullOwners(w *waiter) []any {
+	var owners []any
+	for _, c := range l.full(w) {
+		owners = append(owners, c.owner)
+	}
+	return owners
+}
+
+// full returns the cursors that keep w waiting at this moment.
+func (l *Log[T]) full(w *waiter) []*Cursor[T] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	pos := w.pos
 	if !w.claimed {
 		pos = max(pos, l.Head()) // others may have gone before it
 	}
-	var owners []any
+	var full []*Cursor[T]
 	for _, c := range l.gating {
 		if c.taken()+c.capacity <= pos {
-			owners = append(owners, c.owner)
+			full = append(full, c)
 		}
 	}
-	return owners
+	return full
 }
 
 // leave ends what a publication held while it waited.

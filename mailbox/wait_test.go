@@ -100,7 +100,7 @@ func TestBlockedPublisherGoesOn(t *testing.T) {
 				synctest.Wait()
 				select {
 				case err := <-result:
-					if err != row.want {
+					if !errors.Is(err, row.want) {
 						t.Errorf("Append = %v, want %v", err, row.want)
 					}
 				default:
@@ -253,7 +253,7 @@ func TestWakeUpOfAPublisherThatGivesUpIsPassedOn(t *testing.T) {
 		cancel(errGaveUp) // both at once for the first: room and the end of its context
 		take(r, 1)
 		if err := <-first; err != nil {
-			if err != errGaveUp {
+			if !errors.Is(err, errGaveUp) {
 				t.Errorf("Append of the first = %v, want nil or the cause", err)
 			}
 		} else {

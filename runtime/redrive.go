@@ -36,7 +36,8 @@ type RedriveConfig struct {
 // operators from sending the same event twice; [ErrNoPayload];
 // [ErrUnknownTopic], [ErrUnknownSubscriber]; a mailbox.FullError when as many
 // redriven events wait as the mailbox may hold; what decoding returned; those
-// of the store. After an error the letter is as open as before.
+// of the store. After an error the letter is open, with a record of the try if
+// it came to one.
 func (rt *Runtime) Redrive(ctx context.Context, letterID string, cfg ...RedriveConfig) error {
 	if err := rt.redrive(ctx, letterID, optional(cfg)); err != nil {
 		return fmt.Errorf("runtime: redrive %s: %w", letterID, err)
@@ -95,7 +96,12 @@ func (rt *Runtime) redrive(ctx context.Context, id string, cfg RedriveConfig) er
 		return err
 	}
 	if err := give(number); err != nil {
-		rt.letters.redriven(id, deadletter.OutcomeAborted, err.Error())
+		aborted := func(l *deadletter.Letter) error {
+			return l.EndRedrive(deadletter.OutcomeAborted, err.Error(), time.Now())
+		}
+		if store.Update(context.WithoutCancel(ctx), id, aborted) != nil {
+			rt.letters.redriven(id, deadletter.OutcomeAborted, err.Error()) // it will be written
+		}
 		return err
 	}
 	actors.Tell(rt.obs.Redriven, Event{Topic: l.Topic, Subscriber: l.Subscriber, Sequence: l.Sequence, Reason: id})

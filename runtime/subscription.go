@@ -168,7 +168,8 @@ func (s *Subscription) Done() <-chan struct{} { return s.cell.Done() }
 // It blocks until the subscriber has stopped: when it returns nil, no handler
 // call runs or will start. If ctx ends first it returns the cause, and the
 // subscription ends in its own time; a call with DeadLetterRest or Discard
-// hurries one that drains. Called from the subscriber's own handler it returns
+// hurries one that drains. One that is paused, cools down or has escalated
+// drains what it has when it is resumed. Called from the subscriber's own handler it returns
 // nil at once, and the subscription ends after that handler. It is idempotent.
 func (s *Subscription) Unsubscribe(ctx context.Context, rest actors.Rest) error {
 	if rest > Discard {

@@ -3,6 +3,7 @@ package actors
 import (
 	"sync/atomic"
 
+	"github.com/troupe-go/troupe/mailbox"
 	"github.com/troupe-go/troupe/supervisor"
 )
 
@@ -41,6 +42,12 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 		next.cur = &h
 	}
 	c.loop = next
+	if !forced {
+		// With a deadline the handler has its facts apart, and its goroutine
+		// looks at nothing but its signal when it returns. Until then the
+		// reader would hold whatever is published.
+		l.r = mailbox.Reader[T]{}
+	}
 	c.settling = true // by next, which is ours until the takeover
 	c.zombies++
 	c.abandoned++
@@ -59,9 +66,11 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 // zombies.
 func (c *Cell[T]) unhang() {
 	c.mu.Lock()
-	l, turn := c.loop, c.turn
+	l, turn, hung := c.loop, c.turn, c.condition == StateHung
 	c.mu.Unlock()
-	c.giveUp(l, turn, false)
+	if hung { // still, and not in a call that began since
+		c.giveUp(l, turn, false)
+	}
 }
 
 // Abandon gives up the handler that runs, whatever it does, and the hook that

@@ -6,6 +6,7 @@ import (
 	goruntime "runtime"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/troupe-go/troupe/actors"
 	"github.com/troupe-go/troupe/mailbox"
@@ -149,4 +150,59 @@ func TestIdleActorIsSmall(t *testing.T) {
 		c.Stop(actors.Drain, "test")
 		<-c.Done()
 	}
+}
+
+// A zombie must not hold the log from its event on, for it may never end.
+func TestZombieDoesNotHoldTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, err := actors.NewSystem(actors.SystemConfig{}) // no observer: what it records would count
+		if err != nil {
+			t.Fatal(err)
+		}
+		release := make(chan struct{})
+		log := mailbox.NewLog[int](sys.Guard())
+		cell, err := actors.SpawnCell(sys, log, actors.CellConfig[int]{
+			Config: actors.Config{Name: "a", Timeout: time.Second, Grace: time.Second},
+			Receive: func(_ context.Context, n int) error {
+				if n == 0 {
+					<-release
+				}
+				return nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		publish := func(n int) {
+			if err := log.Append(t.Context(), n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(0)
+		time.Sleep(time.Minute)
+		if n := cell.Counts(); n.Zombies != 1 {
+			t.Fatalf("Zombies = %d, want 1", n.Zombies)
+		}
+		heap := func() int64 {
+			goruntime.GC()
+			var m goruntime.MemStats
+			goruntime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		before := heap()
+		const events = 100_000
+		for range events / 100 {
+			for range 100 {
+				publish(1)
+			}
+			synctest.Wait()
+		}
+		if grown := heap() - before; grown > events*4 {
+			t.Errorf("%d events behind a zombie hold %d bytes", events, grown)
+		}
+		close(release)
+		cell.Stop(actors.Drain, "test")
+		<-cell.Done()
+		sys.Close()
+	})
 }

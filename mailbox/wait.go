@@ -29,7 +29,7 @@ type Wait interface {
 }
 
 // waiter is one publication that found no room. Fields are its publisher's,
-// but for hungry, which mu guards.
+// but for hungry and pos, which mu guards.
 type waiter struct {
 	ready   chan struct{} // nil until it parks for the first time
 	yielded bool
@@ -43,7 +43,9 @@ type waiter struct {
 
 // wait returns nil when it is worth looking for room for position pos again.
 func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
-	w.pos = pos
+	l.mu.Lock()
+	w.pos = pos // other publishers' gatekeepers may be looking at it
+	l.mu.Unlock()
 	if ctx.Err() != nil {
 		return l.ended(ctx, w)
 	}

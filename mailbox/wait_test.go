@@ -3,7 +3,10 @@ package mailbox_test
 import (
 	"context"
 	"errors"
+	goruntime "runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -290,4 +293,50 @@ func TestClaimedSlotBecomesAnEventWhenThereIsRoom(t *testing.T) {
 			t.Errorf("Append = %v, want nil", err)
 		}
 	})
+}
+
+// Gatekeepers look at each other's waits: full may be called by any goroutine,
+// also while the publisher that it belongs to wakes up and waits again.
+func TestWhoIsFullMayBeAskedByAnybodyWhileAPublisherWaits(t *testing.T) {
+	var mu sync.Mutex
+	var asks []func() []any
+	log, _, r := full(t, &gate{wait: func(_ context.Context, full func() []any) (mailbox.Wait, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		asks = append(asks, full)
+		return nil, nil
+	}})
+	var publishers, onlooker sync.WaitGroup
+	for p := range 4 {
+		publishers.Go(func() {
+			for n := range 200 {
+				if err := log.Append(t.Context(), 1000*p+n); err != nil {
+					t.Errorf("Append = %v, want nil", err)
+				}
+			}
+		})
+	}
+	var stop atomic.Bool
+	onlooker.Go(func() {
+		for !stop.Load() {
+			mu.Lock()
+			last := slices.Clone(asks[max(0, len(asks)-8):])
+			mu.Unlock()
+			for _, ask := range last {
+				for _, owner := range ask() {
+					if owner != "owner of c" {
+						t.Errorf("full() = %v, want the owner of c", owner)
+					}
+				}
+			}
+			goruntime.Gosched()
+		}
+	})
+	for n := 0; n < 801; {
+		n += len(take(r, 1))
+		goruntime.Gosched()
+	}
+	publishers.Wait()
+	stop.Store(true)
+	onlooker.Wait()
 }

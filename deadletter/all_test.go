@@ -58,6 +58,7 @@ func TestAllEndsWithTheErrorOfTheStore(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var got []error
 	for _, err := range deadletter.All(ctx, store, deadletter.Query{Limit: 1}) {
 		got = append(got, err)

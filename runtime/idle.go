@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/troupe-go/troupe/actors"
 )
@@ -30,7 +31,7 @@ func (rt *Runtime) settle(ctx context.Context, enough func(Snapshot) bool) (busy
 	changed, release := rt.sys.Changed()
 	defer release()
 	for {
-		news := changed()
+		began, news := time.Now(), changed()
 		snap := rt.Snapshot()
 		busy = busyNow(snap)
 		if len(busy) == 0 || enough(snap) {
@@ -43,10 +44,15 @@ func (rt *Runtime) settle(ctx context.Context, enough func(Snapshot) bool) (busy
 			if (len(busy) == 0 || enough(again)) && moved(snap) == moved(again) {
 				return busy, nil
 			}
+			if ctx.Err() != nil {
+				return append(busy, "events keep coming"), context.Cause(ctx)
+			}
 			continue
 		}
+		took := time.Since(began)
 		select {
 		case <-news:
+			time.Sleep(took) // looking at many subscribers takes half a processor at most
 		case <-ctx.Done():
 			// The last news may be old: nobody tells of an event that is taken up.
 			if now := busyNow(rt.Snapshot()); len(now) > 0 {

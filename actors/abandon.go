@@ -28,7 +28,7 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 		if c.sys.obs.Hung != nil {
 			e := c.event()
 			e.Reason = ReasonZombieLimit
-			Tell(c.sys.obs.Hung, e)
+			Notify(c.sys.obs.Hung, e)
 		}
 		return false
 	}
@@ -58,7 +58,7 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 	defer c.box.takeover()
 	cancel(supervisor.ErrHung)
 	next.fail(supervisor.Failure{Cause: supervisor.CauseHung, Err: supervisor.ErrHung}, forced)
-	Tell(c.sys.obs.Hung, c.event())
+	Notify(c.sys.obs.Hung, c.event())
 	return true
 }
 

@@ -82,7 +82,7 @@ func (c *core) hook(f func() error) error {
 			c.condition = StateStarting
 		}
 		c.mu.Unlock()
-		Tell(c.sys.obs.Hung, e)
+		Notify(c.sys.obs.Hung, e)
 		if e.Reason == "" {
 			go func() {
 				<-result

@@ -235,7 +235,7 @@ func (c *core) Pause() {
 	if c.sys.obs.Paused != nil {
 		e := c.event()
 		e.Reason = ReasonOperator
-		Tell(c.sys.obs.Paused, e)
+		Notify(c.sys.obs.Paused, e)
 	}
 }
 
@@ -252,7 +252,7 @@ func (c *core) Resume() {
 		c.nudge()
 	}
 	if (was || down) && c.sys.obs.Resumed != nil {
-		Tell(c.sys.obs.Resumed, c.event())
+		Notify(c.sys.obs.Resumed, c.event())
 	}
 }
 
@@ -320,10 +320,10 @@ func (c *core) handlerFailed(seq uint64, f supervisor.Failure, d supervisor.Deci
 	}
 	e := c.event()
 	e.Sequence, e.Attempt, e.Cause, e.Err, e.Reason = seq, f.Attempt, f.Cause, f.Err, d.Reason
-	Tell(o.Failed, e)
+	Notify(o.Failed, e)
 	if d.Fate == supervisor.FateRetry {
 		e.Delay = d.Delay
-		Tell(o.Retrying, e)
+		Notify(o.Retrying, e)
 	}
 }
 

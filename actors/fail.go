@@ -97,7 +97,7 @@ func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 		if c.sys.obs.Dropped != nil {
 			e := c.event()
 			e.Sequence, e.Attempt, e.Cause, e.Err, e.Reason, e.Count = h.seq, h.attempt, f.Cause, f.Err, d.Reason, 1
-			Tell(c.sys.obs.Dropped, e)
+			Notify(c.sys.obs.Dropped, e)
 		}
 	default:
 		l.close(func() { c.parked++ })

@@ -94,12 +94,12 @@ func (c *Cell[T]) settleRest() {
 	if discard && left > 0 && c.sys.obs.Dropped != nil {
 		e := c.event()
 		e.Reason, e.Count = reason, left
-		Tell(c.sys.obs.Dropped, e)
+		Notify(c.sys.obs.Dropped, e)
 	}
 	if c.sys.obs.Stopped != nil {
 		e := c.event()
 		e.Reason, e.Count = reason, left
-		Tell(c.sys.obs.Stopped, e)
+		Notify(c.sys.obs.Stopped, e)
 	}
 }
 

@@ -178,7 +178,7 @@ func (g *Group) Receive(ctx actor.Context) {
 	}
 }
 
-// tell is Tell for the group's goroutine, which has to survive a Goexit, too.
+// tell is Notify for the group's goroutine, which has to survive a Goexit, too.
 func (g *Group) tell(fn func(Event), e Event) {
 	if fn == nil {
 		return
@@ -186,7 +186,7 @@ func (g *Group) tell(fn func(Event), e Event) {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		Tell(fn, e)
+		Notify(fn, e)
 	}()
 	<-told
 }

@@ -57,7 +57,7 @@ func (c *Cell[T]) start() {
 	}
 	c.mu.Unlock()
 	if c.sys.obs.Started != nil {
-		Tell(c.sys.obs.Started, c.event())
+		Notify(c.sys.obs.Started, c.event())
 	}
 }
 
@@ -92,7 +92,7 @@ func (c *core) zombieEnded(n uint64) {
 	if hung {
 		c.box.w.unhang() // there were too many zombies before
 	}
-	Tell(c.sys.obs.Late, c.event())
+	Notify(c.sys.obs.Late, c.event())
 }
 
 // tellFault reports code of the user's that failed beside the handler.
@@ -100,7 +100,7 @@ func (c *core) tellFault(err error) {
 	if err != nil && c.sys.obs.Fault != nil {
 		e := c.event()
 		e.Err = err
-		Tell(c.sys.obs.Fault, e)
+		Notify(c.sys.obs.Fault, e)
 	}
 }
 

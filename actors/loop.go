@@ -199,7 +199,7 @@ func (c *Cell[T]) handled(ev T, seq uint64, attempt int) {
 	if c.sys.obs.Handled != nil {
 		e := c.event()
 		e.Sequence, e.Attempt = seq, attempt
-		Tell(c.sys.obs.Handled, e)
+		Notify(c.sys.obs.Handled, e)
 	}
 }
 

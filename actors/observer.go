@@ -66,7 +66,7 @@ func (o Observer) And(p Observer) Observer {
 			both.Field(i).Set(others.Field(i))
 		default:
 			both.Field(i).Set(reflect.ValueOf(func(e Event) {
-				Tell(first, e)
+				Notify(first, e)
 				second(e)
 			}))
 		}
@@ -74,8 +74,8 @@ func (o Observer) And(p Observer) Observer {
 	return o
 }
 
-// Tell calls fn, one of an observer's, if it is set, and survives it.
-func Tell(fn func(Event), e Event) {
+// Notify calls fn, one of an observer's, if it is set, and survives it.
+func Notify(fn func(Event), e Event) {
 	if fn != nil {
 		panics.Try(func() { fn(e) })
 	}

@@ -144,11 +144,11 @@ func TestAndTellsBoth(t *testing.T) {
 	second := actors.Observer{Handled: note("second"), Dropped: note("only second")}
 	both := first.And(second)
 	for _, fn := range []func(actors.Event){both.Handled, both.Failed, both.Dropped} {
-		actors.Tell(fn, actors.Event{})
+		actors.Notify(fn, actors.Event{})
 	}
 	want(t, "told", got, []string{"first", "second", "only first", "only second"})
 	if both.Late != nil {
 		t.Error("what neither has is set")
 	}
-	actors.Tell(both.Late, actors.Event{}) // does nothing
+	actors.Notify(both.Late, actors.Event{}) // does nothing
 }

@@ -96,6 +96,6 @@ func (c *Cell[T]) dropped(d mailbox.Drops) {
 	for reason, k := range lost {
 		e := c.event()
 		e.Reason, e.Count = reason, k
-		Tell(c.sys.obs.Dropped, e)
+		Notify(c.sys.obs.Dropped, e)
 	}
 }

@@ -47,7 +47,7 @@ func (d *Dead) Stored() {
 	d.ledger.mu.Unlock()
 	d.ledger.changed()
 	if d.tell.DeadLettered != nil {
-		Tell(d.tell.DeadLettered, d.event())
+		Notify(d.tell.DeadLettered, d.event())
 	}
 }
 
@@ -64,7 +64,7 @@ func (d *Dead) Lost(reason string) {
 	if d.tell.Dropped != nil {
 		e := d.event()
 		e.Reason, e.Count = reason, 1
-		Tell(d.tell.Dropped, e)
+		Notify(d.tell.Dropped, e)
 	}
 }
 

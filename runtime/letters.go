@@ -165,7 +165,7 @@ func (w *letters) storeFailed(e Event) {
 	n := uint64(len(w.waiting))
 	w.mu.Unlock()
 	if first {
-		actors.Tell(w.rt.obs.StoreFailing, Event{Err: e.Err, Count: n})
+		actors.Notify(w.rt.obs.StoreFailing, Event{Err: e.Err, Count: n})
 	}
 }
 

@@ -104,7 +104,7 @@ func (rt *Runtime) redrive(ctx context.Context, id string, cfg RedriveConfig) er
 		}
 		return err
 	}
-	actors.Tell(rt.obs.Redriven, Event{Topic: l.Topic, Subscriber: l.Subscriber, Sequence: l.Sequence, Reason: id})
+	actors.Notify(rt.obs.Redriven, Event{Topic: l.Topic, Subscriber: l.Subscriber, Sequence: l.Sequence, Reason: id})
 	return nil
 }
 

@@ -139,6 +139,6 @@ func (rt *Runtime) Run(ctx context.Context) error {
 // held tells that a publisher is kept waiting.
 func (rt *Runtime) held(topics, names []string, waited time.Duration) {
 	for i, name := range names {
-		actors.Tell(rt.obs.Held, Event{Topic: topics[i], Subscriber: name, Delay: waited})
+		actors.Notify(rt.obs.Held, Event{Topic: topics[i], Subscriber: name, Delay: waited})
 	}
 }

@@ -145,7 +145,7 @@ func (w *letters) wrote(batch []*unwritten) {
 			room()
 		}
 		if recovered {
-			actors.Tell(w.rt.obs.StoreRecovered, Event{})
+			actors.Notify(w.rt.obs.StoreRecovered, Event{})
 		}
 		w.rt.sys.Poke()
 	}()

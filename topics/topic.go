@@ -136,7 +136,7 @@ func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
 		return t.refused(ev, nil, err)
 	}
 	if t.accepted != nil {
-		actors.Tell(t.accepted, runtime.Event{Topic: t.name})
+		actors.Notify(t.accepted, runtime.Event{Topic: t.name})
 	}
 	return nil
 }
@@ -152,7 +152,7 @@ func (t *Topic[T]) PublishWith(ctx context.Context, ev T, m Meta) error {
 		return t.refused(ev, &m, err)
 	}
 	if t.accepted != nil {
-		actors.Tell(t.accepted, runtime.Event{Topic: t.name})
+		actors.Notify(t.accepted, runtime.Event{Topic: t.name})
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (t *Topic[T]) refused(ev T, m *Meta, err error) error {
 	t.rejected[reason]++
 	t.mu.Unlock()
 	if t.obs.Rejected != nil {
-		actors.Tell(t.obs.Rejected, runtime.Event{Topic: t.name, Err: err, Reason: reason})
+		actors.Notify(t.obs.Rejected, runtime.Event{Topic: t.name, Err: err, Reason: reason})
 	}
 	return fmt.Errorf("topics: publish %s: %w", t.name, err)
 }
@@ -189,10 +189,10 @@ func (t *Topic[T]) unroutedEvent(ev T, m *Meta) error {
 		return err
 	}
 	if t.accepted != nil {
-		actors.Tell(t.accepted, runtime.Event{Topic: t.name})
+		actors.Notify(t.accepted, runtime.Event{Topic: t.name})
 	}
 	if t.obs.Unrouted != nil {
-		actors.Tell(t.obs.Unrouted, runtime.Event{Topic: t.name})
+		actors.Notify(t.obs.Unrouted, runtime.Event{Topic: t.name})
 	}
 	return nil
 }

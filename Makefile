@@ -15,7 +15,7 @@ CHECKS = all,-ST1005
 # Where a test can pass by luck: goroutines meet in these.
 CONCURRENT = ./mailbox ./actors ./runtime ./topics ./troupetest ./deadletter/...
 
-.PHONY: check lint format tidy vet staticcheck test stress bench-test examples bench vuln
+.PHONY: check lint format tidy vet staticcheck test stress bench-test examples bench bench-compare vuln
 
 check: lint test bench-test
 
@@ -57,6 +57,10 @@ examples:
 # nothing else.
 bench:
 	cd bench && $(GO) run ./cmd/report
+
+# Did a change slow the hot path down? make bench-compare BASE=main~3
+bench-compare:
+	scripts/bench-compare $(BASE)
 
 vuln:
 	$(GO) run $(GOVULNCHECK) ./...

@@ -66,3 +66,27 @@ func BenchmarkCell(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNewSystem is what a tree costs before it has an actor.
+func BenchmarkNewSystem(b *testing.B) {
+	first, err := actors.NewSystem(actors.SystemConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer first.Close()
+	for _, bc := range []struct {
+		name   string
+		beside *actors.System
+	}{{"alone", nil}, {"beside", first}} {
+		b.Run(bc.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				sys, err := actors.NewSystem(actors.SystemConfig{Beside: bc.beside})
+				if err != nil {
+					b.Fatal(err)
+				}
+				sys.Close()
+			}
+		})
+	}
+}

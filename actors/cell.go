@@ -216,7 +216,7 @@ func (c *Cell[T]) Counts() Counts {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		n = c.counts()
-		if c.boxed() {
+		if c.cfg.Overflow.Lossy() {
 			n.Queued = d.Accepted - d.Lost() - d.Overflowed - c.saved.Taken()
 			n.Deliveries = d.Accepted
 			for reason, k := range lostBy(d) {

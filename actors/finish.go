@@ -69,8 +69,10 @@ func (c *Cell[T]) settleRest() {
 		end(h, func() { c.ledger.lane-- })
 	}
 	l := c.loop
+	var looked int
 	for {
 		if _, ok := l.r.Next(); ok {
+			looked = 0
 			h := l.hold()
 			end(h, func() {
 				l.r.Publish(false)
@@ -82,8 +84,13 @@ func (c *Cell[T]) settleRest() {
 		if l.r.Drained() {
 			break
 		}
-		// A publication that was accepted is between its claim and its end.
-		goruntime.Gosched()
+		// A publication that was accepted is between its claim and its end: there
+		// at once, unless it waits for room in another mailbox.
+		if looked++; looked < 100 {
+			goruntime.Gosched()
+		} else {
+			time.Sleep(min(time.Duration(looked-99)*time.Millisecond, 50*time.Millisecond))
+		}
 	}
 	c.mu.Lock()
 	c.saved = l.r // steps over tombstones count, too

@@ -19,8 +19,8 @@ var ErrWouldDeadlock = errors.New("actors: would deadlock")
 // Guard is asked by the logs of a system whenever a publisher has to wait. It
 // keeps track of which handler waits for which actors.
 type Guard struct {
-	// Held is [SystemConfig].Held.
-	Held func(topics, names []string, waited time.Duration)
+	// held is [SystemConfig].Held.
+	held func(topics, names []string, waited time.Duration)
 
 	mu    sync.Mutex
 	waits map[*core][]*guardWait // of its handler, which may have several goroutines
@@ -118,7 +118,7 @@ func (w *guardWait) Done() {
 }
 
 func (w *guardWait) report(waited time.Duration) {
-	if w.g.Held == nil {
+	if w.g.held == nil {
 		return
 	}
 	var topics, names []string
@@ -129,6 +129,6 @@ func (w *guardWait) report(waited time.Duration) {
 		}
 	}
 	if len(names) > 0 {
-		w.g.Held(topics, names, waited)
+		w.g.held(topics, names, waited)
 	}
 }

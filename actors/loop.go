@@ -53,7 +53,7 @@ func (l *loop[T]) batch() {
 	c := l.c
 	// Whether the call could be given up by now makes a difference to what
 	// follows it, beyond the account: claim before.
-	careful := c.attentive || c.cfg.Timeout > 0 || c.boxed()
+	careful := c.attentive || c.cfg.Timeout > 0 || c.cfg.Overflow.Lossy()
 	special := l.special()
 	l.left = 1
 	for n := quantum; n > 0; n-- {

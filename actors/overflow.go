@@ -10,16 +10,6 @@ import (
 // Overflow returns the mailbox's policy.
 func (c *Cell[T]) Overflow() mailbox.Overflow { return c.cfg.Overflow }
 
-// boxed reports whether the mailbox keeps its events itself, because its
-// policy drops some.
-func (c *Cell[T]) boxed() bool {
-	switch c.cfg.Overflow {
-	case mailbox.DropOldest, mailbox.DropNewest, mailbox.Latest, mailbox.DeadLetter:
-		return true
-	}
-	return false
-}
-
 func lostBy(d mailbox.Drops) map[string]uint64 {
 	lost := map[string]uint64{}
 	for reason, k := range map[string]uint64{

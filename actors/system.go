@@ -44,7 +44,7 @@ type SystemConfig struct {
 	// once, then every second, with topic and name of each. It must not block.
 	Held func(topics, names []string, waited time.Duration)
 	// Beside is a system to share protoactor-go's registry of names with, which
-	// takes 2.6 MB. The trees have nothing else in common. It must be closed
+	// takes 2.9 MB and 2 ms (BenchmarkNewSystem). The trees have nothing else in common. It must be closed
 	// after this one.
 	Beside *System
 	// Logger receives what protoactor-go has to say. Nil is silent.
@@ -53,7 +53,7 @@ type SystemConfig struct {
 
 // NewSystem starts a tree with an empty root group.
 func NewSystem(cfg SystemConfig) (*System, error) {
-	s := &System{guard: &Guard{Held: cfg.Held}, sink: cfg.Sink, obs: cfg.Observer, watched: make(chan struct{})}
+	s := &System{guard: &Guard{held: cfg.Held}, sink: cfg.Sink, obs: cfg.Observer, watched: make(chan struct{})}
 	if s.sink == nil {
 		s.sink = noSink{}
 	}

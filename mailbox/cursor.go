@@ -99,7 +99,7 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 	c.start = at.pos
 	c.place.Store(2 * c.start)
 	r := &Reader[T]{c: c, seg: at.seg, i: at.i, pos: at.pos}
-	if c.overflow.lossy() {
+	if c.overflow.Lossy() {
 		c.box = newBox(c, cfg.Key, *r)
 		r.leave()
 	}

@@ -46,7 +46,8 @@ func (o Overflow) Valid() bool { return int(o) < len(overflowNames) }
 // gates reports whether a full mailbox of this policy holds publishers back.
 func (o Overflow) gates() bool { return o == Block || o == Reject }
 
-// lossy reports whether the mailbox keeps a private store of what it accepted.
-func (o Overflow) lossy() bool {
+// Lossy reports whether a full mailbox of this policy gives up events, so that it
+// never holds a publisher back and keeps what it accepted in a store of its own.
+func (o Overflow) Lossy() bool {
 	return o == DropOldest || o == DropNewest || o == Latest || o == DeadLetter
 }

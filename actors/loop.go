@@ -73,10 +73,10 @@ func (l *loop[T]) batch() {
 				break // not due: nothing may overtake it
 			}
 		}
-		ev, ok := l.r.Next()
-		if !ok {
+		if !l.r.More() {
 			break
 		}
+		ev := l.r.Take()
 		if l.left--; l.left <= 0 {
 			l.checkpoint(true)
 		}

@@ -13,31 +13,37 @@ import "context"
 // Price: two atomic writes and no allocation while there is room
 // (BenchmarkLog); a segment is allocated every 512 events.
 func (l *Log[T]) Append(ctx context.Context, v T) error {
-	if l.soft.Load() == 0 {
-		return l.appendSlow(ctx, v, nil, nil, 0)
+	for {
+		seg := l.tail.Load()
+		i := seg.claim.Load()
+		if i >= uint64(len(seg.slots)) || seg.base+i >= l.soft.Load() {
+			return l.appendSlow(ctx, v, nil, nil, 0)
+		}
+		if !seg.claim.CompareAndSwap(i, i+1) { // P1
+			backoff()
+			continue
+		}
+		if seg.base+i >= l.soft.Load() { // P2
+			return l.appendSlow(ctx, v, nil, seg, i)
+		}
+		s := &seg.slots[i]
+		s.v = v // P3
+		if i%markEvery == 0 {
+			seg.mark(i)
+		}
+		s.state.Store(slotReady)      // P4
+		if l.sleepers.Load() != nil { // P5
+			l.wakeSleepers(seg, i)
+		}
+		return nil
 	}
-	seg := l.tail.Load()
-	i := seg.claim.Add(1) - 1                                       // P1
-	if i >= uint64(len(seg.slots)) || seg.base+i >= l.soft.Load() { // P2
-		return l.appendSlow(ctx, v, nil, seg, i)
-	}
-	s := &seg.slots[i]
-	s.v = v // P3
-	if i%markEvery == 0 {
-		seg.mark(i)
-	}
-	s.state.Store(slotReady)      // P4
-	if l.sleepers.Load() != nil { // P5
-		l.wakeSleepers(seg, i)
-	}
-	return nil
 }
 
 // AppendMeta is Append for an event with a Meta, at the price of a compare-and-swap
 // and of a table for each segment. m must not be changed afterwards.
 func (l *Log[T]) AppendMeta(ctx context.Context, v T, m *Meta) error {
 	if m != nil && !l.clears.Load() {
-		l.clearFrom(l.tail.Load()) // before the claim, which is not below the tail
+		l.startClearing() // before the claim, or a sweep could pass over it
 	}
 	return l.appendSlow(ctx, v, m, nil, 0)
 }
@@ -145,11 +151,6 @@ func (l *Log[T]) settle(ctx context.Context, v T, m *Meta, seg *segment[T], i ui
 	s.state.Store(slotReady)      // P4
 	if l.sleepers.Load() != nil { // P5
 		l.wakeSleepers(seg, i)
-	}
-	if pos+margin >= l.limit.Load() && l.soft.Load() != 0 {
-		l.mu.Lock()
-		l.refresh() // from here on claims go one by one, unless consumers have moved
-		l.mu.Unlock()
 	}
 	return nil
 }

@@ -73,9 +73,7 @@ func (b *box[T]) tell(news Drops) {
 	if news.Lost()+news.Overflowed > 0 && b.c.dropped != nil {
 		b.c.dropped(news)
 	}
-	if b.c.log.watch.Load() == b.c {
-		b.c.log.sweep()
-	}
+	b.c.letGo()
 }
 
 // absorb is called with mu held.
@@ -83,22 +81,21 @@ func (b *box[T]) absorb() {
 	// The reader must read the log, not the box: walk it by hand.
 	r := &b.from
 	for {
-		if r.i == len(r.seg.slots) && !r.nextSegment() {
+		if !r.onward() {
 			break
 		}
-		s := &r.seg.slots[r.i]
+		i := r.next()
+		s := &r.seg.slots[i]
 		state := s.state.Load() // C1
-		if state == slotEmpty || r.pos >= b.c.end.Load() {
+		if state == slotEmpty || r.pos() >= b.c.end.Load() {
 			break
 		}
 		if state == slotReady {
-			i := uint64(r.i)
-			b.put(Item[T]{Event: s.v, Seq: r.pos + 1, PublishedAt: r.seg.publishedAt(i), Meta: r.seg.metaAt(i)}) // C2
+			b.put(Item[T]{Event: s.v, Seq: r.pos() + 1, PublishedAt: r.seg.publishedAt(uint64(i)), Meta: r.seg.metaAt(uint64(i))}) // C2
 		}
-		r.i++
-		r.pos++
+		r.stand(r.seg, i+1)
 	}
-	b.c.publish(r.pos, 0, false) // C3
+	b.c.publish(r.pos(), 0, false) // C3
 }
 
 func (b *box[T]) put(it Item[T]) {
@@ -204,22 +201,14 @@ func (b *box[T]) ready() bool {
 	if b.n > 0 {
 		return true
 	}
-	r := &b.from
-	seg, i := r.seg, r.i
-	if i == len(seg.slots) {
-		if seg = seg.next.Load(); seg == nil {
-			return false
-		}
-		i = 0
-	}
-	return seg.slots[i].state.Load() != slotEmpty && r.pos < b.c.end.Load() // S2
+	return b.from.ready()
 }
 
 func (b *box[T]) drained() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.absorb()
-	if b.n > 0 || b.from.pos < b.c.end.Load() {
+	if b.n > 0 || b.from.pos() < b.c.end.Load() {
 		return false
 	}
 	b.from.leave()

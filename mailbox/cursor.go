@@ -98,10 +98,11 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 	at.seg.markRun(at.i)
 	c.start = at.pos
 	c.place.Store(2 * c.start)
-	r := &Reader[T]{c: c, seg: at.seg, i: at.i, pos: at.pos}
+	r := &Reader[T]{c: c, seg: at.seg, at: at.i}
 	if c.overflow.Lossy() {
 		c.box = newBox(c, cfg.Key, *r)
 		r.leave()
+		r.item = new(boxed[T])
 	}
 	l.cursors = append(slices.Clip(l.cursors), c)
 	l.index()
@@ -194,7 +195,7 @@ func (c *Cursor[T]) Overflow() Overflow { return c.overflow }
 func (c *Cursor[T]) Len() int { return c.lenFrom(c.taken(), c.passed.Load()) }
 
 // LenFrom is Len as seen from r, a copy of the consumer's reader.
-func (c *Cursor[T]) LenFrom(r *Reader[T]) int { return c.lenFrom(r.pos, r.tombs) }
+func (c *Cursor[T]) LenFrom(r *Reader[T]) int { return c.lenFrom(r.pos(), r.tombs) }
 
 func (c *Cursor[T]) lenFrom(pos, tombs uint64) int {
 	if c.box != nil {
@@ -268,7 +269,12 @@ func (c *Cursor[T]) published() {
 	if l.waiting.Load() > 0 { // C4
 		l.release()
 	}
-	if l.watch.Load() == c {
+	c.letGo()
+}
+
+// letGo calls the sweeper if this is the cursor that it waits for.
+func (c *Cursor[T]) letGo() {
+	if l := c.log; l.watch.Load() == c && c.kept() >= l.due.Load() {
 		l.sweep()
 	}
 }

@@ -45,3 +45,6 @@ func (l *Log[T]) Swept() uint64 {
 	defer l.sweepMu.Unlock()
 	return l.swept
 }
+
+// Now is the clock of the log.
+func Now() int64 { return now() }

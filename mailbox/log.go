@@ -99,12 +99,14 @@ type Log[T any] struct {
 	// Read by consumers when they publish their position.
 	waiting atomic.Int32 // publishers parked
 	watch   atomic.Pointer[Cursor[T]]
-	_       [cacheLine - 16]byte
+	due     atomic.Uint64 // the place from which on the watched cursor calls the sweeper
+	_       [cacheLine - 24]byte
 
 	skipped atomic.Uint64 // positions that never became an event
 
 	open  atomic.Bool // a claim below the limit needs no further leave
 	spare atomic.Pointer[segment[T]]
+	used  sync.Pool // of *[maxSegment]slot[T], left by every cursor
 
 	mu      sync.Mutex // guards what follows
 	mode    mode
@@ -121,7 +123,7 @@ type Log[T any] struct {
 	sweepMu  sync.Mutex   // guards what follows; taken after mu if both
 	swept    uint64       // slots below it are cleared
 	sweepEnd uint64       // what nobody reads any more, while there is no cursor
-	sweepSeg *segment[T]  // where swept lies; nil while nothing has to be cleared, lest it hold the log
+	sweepSeg *segment[T]  // where swept lies
 	sweepAt  int          // cursors before it in reading are above swept
 	reading  []*Cursor[T] // attached and leaving
 }
@@ -129,12 +131,12 @@ type Log[T any] struct {
 // NewLog returns an empty log without cursors. keeper may be nil.
 func NewLog[T any](keeper Gatekeeper) *Log[T] {
 	l := &Log[T]{keeper: keeper}
-	first := newSegment[T](0, firstSegment)
+	first := newSegment(0, make([]slot[T], firstSegment))
 	l.tail.Store(first)
 	l.rest = place[T]{seg: first}
-	if holdsPointers(reflect.TypeFor[T]()) {
-		l.clearFrom(first)
-	}
+	l.sweepSeg = first
+	l.clears.Store(holdsPointers(reflect.TypeFor[T]()))
+	l.setDue()
 	l.lossy.Store(new([]*Cursor[T]))
 	return l
 }
@@ -207,11 +209,7 @@ func (l *Log[T]) refresh() {
 	open := l.mode == modeOpen && len(l.cursors) > 0 && l.hungry == 0
 	soft := uint64(0)
 	if open {
-		if limit == noLimit {
-			soft = noLimit
-		} else if limit > l.Head()+2*margin {
-			soft = limit - margin
-		}
+		soft = limit
 	}
 	l.limit.Store(limit)
 	l.soft.Store(soft)
@@ -226,7 +224,7 @@ func (l *Log[T]) extend(seg *segment[T]) {
 		size := min(2*len(seg.slots), maxSegment)
 		fresh := l.spare.Swap(nil)
 		if fresh == nil || len(fresh.slots) != size {
-			fresh = newSegment[T](0, size)
+			fresh = newSegment(0, l.slots(size))
 		}
 		fresh.base = seg.base + seg.len()
 		if linked = seg.next.CompareAndSwap(nil, fresh); linked {
@@ -247,6 +245,17 @@ func (l *Log[T]) extend(seg *segment[T]) {
 			}
 		}
 	}
+}
+
+// slots returns size empty slots.
+func (l *Log[T]) slots(size int) []slot[T] {
+	if size == maxSegment {
+		if used, ok := l.used.Get().(*[maxSegment]slot[T]); ok {
+			clear(used[:])
+			return used[:]
+		}
+	}
+	return make([]slot[T], size)
 }
 
 // wakeSleepers wakes every mailbox that sleeps. Called after slot i of seg

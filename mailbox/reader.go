@@ -9,11 +9,32 @@ import "time"
 type Reader[T any] struct {
 	c     *Cursor[T]
 	seg   *segment[T]
-	i     int    // the next slot of seg
-	pos   uint64 // its position
+	run   []slot[T] // found ready: slots of seg from at on, or the last event from the box
+	at    int
+	k     int    // how many of run have been taken
 	tombs uint64 // tombstones stepped over
 	boxed uint64 // events taken from the box
-	item  Item[T]
+	item  *boxed[T]
+}
+
+// boxed is the event that was taken from a box last.
+type boxed[T any] struct {
+	Item[T]
+	run [1]slot[T] // its event, as [Reader.Next] wants it
+}
+
+// lookahead is how many slots at most are found ready at a time.
+const lookahead = 64
+
+// next returns the index in seg of the next slot.
+func (r *Reader[T]) next() int { return r.at + r.k }
+
+// pos returns the position of the next slot.
+func (r *Reader[T]) pos() uint64 { return r.seg.base + uint64(r.next()) }
+
+// stand makes the reader stand before slot i of seg.
+func (r *Reader[T]) stand(seg *segment[T], i int) {
+	r.seg, r.at, r.run, r.k = seg, i, nil, 0
 }
 
 // Item is an event that has been moved out of the log.
@@ -29,37 +50,72 @@ type Item[T any] struct {
 // Next takes the next event, false if there is none now. It does not block.
 // The event stays in the log until Publish has made the position known.
 func (r *Reader[T]) Next() (v T, ok bool) {
-	if r.c.box != nil {
-		if r.item, ok = r.c.box.pop(); !ok {
-			return v, false
-		}
-		r.boxed++
-		return r.item.Event, true
+	if !r.More() {
+		return v, false
 	}
-	for {
-		if r.i == len(r.seg.slots) && !r.nextSegment() {
-			return v, false
-		}
-		s := &r.seg.slots[r.i]
-		state := s.state.Load() // C1
-		if state == slotEmpty || r.pos >= r.c.end.Load() {
-			return v, false
-		}
-		r.i++
-		r.pos++
-		if state == slotReady {
-			return s.v, true // C2
-		}
-		r.tombs++
-	}
+	return r.Take(), true
 }
 
-func (r *Reader[T]) nextSegment() bool {
+// More reports whether there is an event to take now.
+func (r *Reader[T]) More() bool { return r.k < len(r.run) || r.find() }
+
+// Take is Next after More has said that there is an event. The two are small enough
+// to be inlined, which Next is not.
+func (r *Reader[T]) Take() T {
+	r.k++
+	return r.run[r.k-1].v // C2
+}
+
+// find looks for ready slots, or takes an event out of the box.
+func (r *Reader[T]) find() bool {
+	if box := r.c.box; box != nil {
+		item, ok := box.pop()
+		if !ok {
+			return false
+		}
+		r.boxed++
+		r.item.Item = item
+		r.item.run[0].v = item.Event
+		r.run, r.k = r.item.run[:], 0
+		return true
+	}
+	for r.onward() {
+		i := r.next()
+		ahead := r.seg.slots[i:]
+		ahead = ahead[:min(len(ahead), lookahead)]
+		n, state := 0, slotReady
+		for n < len(ahead) {
+			if state = ahead[n].state.Load(); state != slotReady { // C1
+				break
+			}
+			n++
+		}
+		// After C1: what was ready before is below an end that is set later.
+		left := r.c.end.Load() - r.pos()
+		switch {
+		case left == 0 || n == 0 && state == slotEmpty:
+			return false
+		case n > 0:
+			r.stand(r.seg, i)
+			r.run = ahead[:min(uint64(n), left)]
+			return true
+		}
+		r.stand(r.seg, i+1)
+		r.tombs++
+	}
+	return false
+}
+
+// onward makes the reader stand before a slot, false if it is not linked yet.
+func (r *Reader[T]) onward() bool {
+	if r.next() < len(r.seg.slots) {
+		return true
+	}
 	next := r.seg.next.Load()
 	if next == nil {
 		return false
 	}
-	r.seg, r.i = next, 0
+	r.stand(next, 0)
 	return true
 }
 
@@ -68,14 +124,18 @@ func (r *Reader[T]) Ready() bool {
 	if r.c.box != nil {
 		return r.c.box.ready()
 	}
-	seg, i := r.seg, r.i
+	return r.ready()
+}
+
+func (r *Reader[T]) ready() bool {
+	seg, i := r.seg, r.next()
 	if i == len(seg.slots) {
 		if seg = seg.next.Load(); seg == nil {
 			return false
 		}
 		i = 0
 	}
-	return seg.slots[i].state.Load() != slotEmpty && r.pos < r.c.end.Load() // S2
+	return seg.slots[i].state.Load() != slotEmpty && r.pos() < r.c.end.Load() // S2
 }
 
 // Drained reports whether a detached cursor has been read to its end: no
@@ -85,10 +145,10 @@ func (r *Reader[T]) Drained() bool {
 	if r.c.box != nil {
 		return r.c.box.drained()
 	}
-	if r.pos < r.c.end.Load() {
+	if r.pos() < r.c.end.Load() {
 		return false
 	}
-	if r.c.place.Load() == 2*r.pos {
+	if r.c.place.Load() == 2*r.pos() {
 		r.leave()
 	}
 	return true
@@ -98,7 +158,7 @@ func (r *Reader[T]) Drained() bool {
 // long, and a segment holds all that come after it.
 func (r *Reader[T]) leave() {
 	if len(r.seg.slots) > 0 {
-		r.seg, r.i = new(segment[T]), 0
+		r.stand(&segment[T]{base: r.pos()}, 0)
 	}
 }
 
@@ -111,11 +171,11 @@ func (r *Reader[T]) leave() {
 func (r *Reader[T]) Publish(inHand bool) {
 	if r.c.box != nil {
 		if !inHand {
-			r.item = Item[T]{}
+			*r.item = boxed[T]{}
 		}
 		return
 	}
-	r.c.publish(r.pos, r.tombs, inHand)
+	r.c.publish(r.pos(), r.tombs, inHand)
 }
 
 // Settle wakes publishers and clears memory after a Publish. It takes locks of
@@ -132,7 +192,7 @@ func (r *Reader[T]) Taken() uint64 {
 	if r.c.box != nil {
 		return r.boxed
 	}
-	return r.pos - r.c.start - r.tombs
+	return r.pos() - r.c.start - r.tombs
 }
 
 // Seq returns the sequence number, from 1, of the event that Next returned last.
@@ -141,7 +201,7 @@ func (r *Reader[T]) Seq() uint64 {
 	if r.c.box != nil {
 		return r.item.Seq
 	}
-	return r.pos
+	return r.pos()
 }
 
 // Last returns the event that Next returned last. It must not have been let go
@@ -150,7 +210,7 @@ func (r *Reader[T]) Last() T {
 	if r.c.box != nil {
 		return r.item.Event
 	}
-	return r.seg.slots[r.i-1].v // Next leaves i behind the slot it returned
+	return r.run[r.k-1].v
 }
 
 // Facts returns what else is known of the event that Next returned last, under
@@ -159,6 +219,6 @@ func (r *Reader[T]) Facts() (publishedAt time.Time, m *Meta) {
 	if r.c.box != nil {
 		return r.item.PublishedAt, r.item.Meta
 	}
-	i := uint64(r.i - 1)
+	i := uint64(r.next() - 1)
 	return r.seg.publishedAt(i), r.seg.metaAt(i)
 }

@@ -29,8 +29,9 @@ type slot[T any] struct {
 	v     T
 }
 
-// segment is a run of slots. Segments form a list; a segment that every
-// cursor has left is unreachable and is collected with all it holds.
+// segment is a run of slots. Segments form a list and are never used again: whoever
+// still holds one that every cursor has left finds its claim used up and the way
+// to the next. Its slots are, once the sweeper has them back.
 type segment[T any] struct {
 	base  uint64 // position of slots[0]
 	slots []slot[T]
@@ -51,28 +52,31 @@ type Meta struct {
 	PublishedAt time.Time
 }
 
-func newSegment[T any](base uint64, size int) *segment[T] {
+func newSegment[T any](base uint64, slots []slot[T]) *segment[T] {
 	return &segment[T]{
 		base:  base,
-		slots: make([]slot[T], size),
-		marks: make([]atomic.Int64, (size+markEvery-1)/markEvery),
+		slots: slots,
+		marks: make([]atomic.Int64, (len(slots)+markEvery-1)/markEvery),
 	}
 }
 
 func (s *segment[T]) len() uint64 { return uint64(len(s.slots)) }
 
+// end returns the position behind the last slot.
+func (s *segment[T]) end() uint64 { return s.base + s.len() }
+
 // claimed returns how many slots have been handed out.
 func (s *segment[T]) claimed() uint64 { return min(s.claim.Load(), s.len()) }
 
 func (s *segment[T]) mark(i uint64) {
-	s.marks[i/markEvery].Store(time.Now().UnixNano())
+	s.marks[i/markEvery].Store(now())
 }
 
 // markRun makes the run of slot i have a time. The producer who is to give it
 // one may be stopped before a newcomer's first slot and not hide it.
 func (s *segment[T]) markRun(i int) {
 	if k := i / markEvery; k < len(s.marks) {
-		s.marks[k].CompareAndSwap(0, time.Now().UnixNano())
+		s.marks[k].CompareAndSwap(0, now())
 	}
 }
 

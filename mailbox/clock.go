@@ -1,0 +1,30 @@
+package mailbox
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// now returns the wall clock in Unix nanoseconds. It reads the monotonic clock
+// only, which takes 25 ns instead of 47 (BenchmarkClock), and looks at the wall
+// clock when it has not for a second: so late may a step of that clock be seen.
+func now() int64 {
+	mono := time.Since(started)
+	r := lastReading.Load()
+	if r == nil || mono < r.mono || mono > r.mono+time.Second {
+		r = &reading{time.Now().UnixNano(), mono}
+		lastReading.Store(r)
+	}
+	return r.wall + int64(mono-r.mono)
+}
+
+// reading is what two clocks showed at one moment.
+type reading struct {
+	wall int64
+	mono time.Duration
+}
+
+var (
+	started     = time.Now()
+	lastReading atomic.Pointer[reading]
+)

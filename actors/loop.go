@@ -57,7 +57,18 @@ func (l *loop[T]) batch() {
 	special := l.special()
 	l.left = 1
 	for n := quantum; n > 0; n-- {
-		if l.sig.Load() != 0 || l.receive == nil {
+		if !careful && !special {
+			var err error
+			if n, err = l.sprint(n); err != nil {
+				if !l.failed(err) {
+					break
+				}
+				special = l.special()
+				l.left = 1
+				continue
+			}
+		}
+		if n <= 0 || l.sig.Load() != 0 || l.receive == nil {
 			break
 		}
 		if special {
@@ -109,6 +120,21 @@ func (l *loop[T]) batch() {
 		c.tellFault(*err)
 	}
 	returned = true
+}
+
+// sprint handles events that need nothing but the handler, up to the next
+// checkpoint or an error, and returns what is left of n. It does what batch does,
+// in a loop that has no more in it than that.
+func (l *loop[T]) sprint(n int) (int, error) {
+	receive, ctx, sig := l.receive, l.ctx, l.sig
+	for ; n > 0 && l.left > 1 && sig.Load() == 0 && l.r.More(); n-- {
+		l.left--
+		if err := receive(ctx, l.r.Take()); err != nil {
+			return n, err
+		}
+		l.done++
+	}
+	return n, nil
 }
 
 // special reports whether events may wait elsewhere than in the log.

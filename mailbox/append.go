@@ -123,7 +123,7 @@ func (l *Log[T]) refused(ctx context.Context) error {
 // The caller holds mu.
 func (l *Log[T]) rejected(pos uint64) error {
 	for _, c := range l.gating {
-		if c.overflow == Reject && c.taken()+c.capacity <= pos {
+		if c.overflow == Reject && c.limit() <= pos {
 			return &FullError{Mailbox: c.name, Capacity: int(c.capacity)}
 		}
 	}

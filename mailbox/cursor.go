@@ -158,7 +158,7 @@ func (c *Cursor[T]) Close() {
 
 // index sorts the cursors by what they are looked up for. The caller holds mu.
 func (l *Log[T]) index() {
-	l.gating = nil
+	l.gating, l.roomyTo = nil, 0
 	lossy := []*Cursor[T]{}
 	l.roomy = maxRoomy
 	for _, c := range l.cursors {
@@ -243,6 +243,9 @@ func (c *Cursor[T]) Sleeps() bool { return c.parked.Load() } // S3
 // taken returns the first position that has not been taken.
 func (c *Cursor[T]) taken() uint64 { return c.place.Load() / 2 }
 
+// limit returns the first position that there is no room for.
+func (c *Cursor[T]) limit() uint64 { return c.taken() + c.capacity }
+
 // kept returns the first position whose event must stay.
 func (c *Cursor[T]) kept() uint64 {
 	p := c.place.Load()
@@ -266,7 +269,7 @@ func (c *Cursor[T]) publish(pos, tombs uint64, inHand bool) {
 // published tells those who wait for the position to move.
 func (c *Cursor[T]) published() {
 	l := c.log
-	if l.waiting.Load() > 0 { // C4
+	if l.waiting.Load() > 0 && l.full.Load() == c { // C4
 		l.release()
 	}
 	c.letGo()

@@ -23,19 +23,21 @@
 //	C1 state.Load() == ready   saw P4, so P3 happens before C2
 //	C2 read slot.v
 //	C3 place.Store(p)          after C2: hands slots below p to the sweeper and room to publishers
-//	C4 waiting.Load()          after C3: a publisher that missed C3 is seen here
+//	C4 waiting, full.Load()    after C3: a publisher that missed C3 is seen here
 //	S1 sleepers push           the mailbox, still awake, says that it is about to sleep
 //	S2 state.Load()            after S1: a publication that missed S1 is seen here
 //	S3 parked.Load()           after the mailbox is marked idle: a publisher that took it off the
 //	                           list before found it awake and left waking it to this
 //	W1 waiting.Add(1)          the publisher says that it waits
 //	W2 place.Load()            after W1: room that missed W1 is seen here
+//	F1 full.Store(c)           a publisher, or who looks for it, appoints the cursor that has no room
+//	F2 place(c).Load()         after F1: a move that missed F1 is seen here
 //	D1 watch.Store(c)          the sweeper appoints the cursor that holds it back
 //	D2 place(c).Load()         after D1: a move that missed D1 is seen here
 //	Z1 slot.v = zero           after all places were read above it, so every C2 happens before Z1
 //
 // Go's atomics are sequentially consistent, so of each of the pairs P4/P5 with
-// S1/S2, C3/C4 with W1/W2 and C3 with D1/D2 at least one side sees the other.
+// S1/S2, C3/C4 with W1/W2 and F1/F2, and C3 with D1/D2 at least one side sees the other.
 // The folder model holds these protocols as Spin models with their mutants.
 //
 // # Limits
@@ -97,10 +99,11 @@ type Log[T any] struct {
 	sleepers atomic.Pointer[Cursor[T]]
 	_        [cacheLine - 8]byte
 	// Read by consumers when they publish their position.
-	waiting atomic.Int32 // publishers parked
-	watch   atomic.Pointer[Cursor[T]]
-	due     atomic.Uint64 // the place from which on the watched cursor calls the sweeper
-	_       [cacheLine - 24]byte
+	waiting atomic.Int32              // publishers parked
+	full    atomic.Pointer[Cursor[T]] // one that has no room for the next publication
+	watch   atomic.Pointer[Cursor[T]] // one that holds the sweeper back
+	due     atomic.Uint64             // the place from which on it calls the sweeper
+	_       [cacheLine - 32]byte
 
 	skipped atomic.Uint64 // positions that never became an event
 
@@ -116,6 +119,7 @@ type Log[T any] struct {
 	leaving []*Cursor[T] // detached, still reading up to their end
 	waiters []*waiter
 	gating  []*Cursor[T] // cursors that hold publishers back
+	roomyTo int          // the first of gating that may have no room for the next publication
 	lossy   atomic.Pointer[[]*Cursor[T]]
 	rest    place[T] // where the last attached cursor left off: the next first one starts there and takes seg
 	tombs   uint64   // tombstones from rest on, while no cursor is attached
@@ -203,9 +207,7 @@ func (l *Log[T]) refresh() {
 			limit = max(limit, c.end.Load())
 		}
 	}
-	for _, c := range l.gating {
-		limit = min(limit, c.taken()+c.capacity)
-	}
+	limit = min(limit, l.gate())
 	open := l.mode == modeOpen && len(l.cursors) > 0 && l.hungry == 0
 	soft := uint64(0)
 	if open {
@@ -214,6 +216,42 @@ func (l *Log[T]) refresh() {
 	l.limit.Store(limit)
 	l.soft.Store(soft)
 	l.open.Store(open)
+}
+
+// gate returns a limit that no gating cursor's is below; or one that leaves no room
+// for the next publication, after it has appointed the cursor that has none as the
+// one that wakes those who wait. The caller holds mu.
+//
+// Like the sweeper's, the appointment keeps cursors from looking at each other
+// whenever one of them moves: none but this one can make room.
+func (l *Log[T]) gate() uint64 {
+	next := l.Head()
+	for _, w := range l.waiters {
+		if w.claimed {
+			next = min(next, w.pos)
+		}
+	}
+	for {
+		for ; l.roomyTo < len(l.gating); l.roomyTo++ {
+			c := l.gating[l.roomyTo]
+			if c.limit() > next {
+				continue
+			}
+			l.full.Store(c)                        // F1
+			if limit := c.limit(); limit <= next { // F2
+				return limit
+			}
+		}
+		l.roomyTo = 0
+		limit := uint64(noLimit)
+		for _, c := range l.gating {
+			limit = min(limit, c.limit())
+		}
+		if limit > next {
+			l.full.Store(nil)
+			return limit
+		}
+	}
 }
 
 // extend links a segment behind seg and makes it the tail.

@@ -15,7 +15,7 @@ const (
 	// its slowest consumer; a yield lets the consumer take a whole batch.
 	yields = 64
 	// maxRoomy is the room that ends the yielding early.
-	maxRoomy = 4 * margin
+	maxRoomy = 256
 	// stillEvery is how often a parked publisher looks at why it waits.
 	stillEvery = time.Second
 )
@@ -102,7 +102,7 @@ func (l *Log[T]) yield(pos uint64) bool {
 	room := false
 	for range yields {
 		goruntime.Gosched()
-		if !l.mu.TryLock() {
+		if c := l.full.Load(); c != nil && c.limit() <= pos || !l.mu.TryLock() {
 			continue
 		}
 		l.refresh()
@@ -137,7 +137,7 @@ func (l *Log[T]) follow(ctx context.Context, w *waiter) error {
 // ended returns the cause of ctx, with the names of the mailboxes that it ended at.
 func (l *Log[T]) ended(ctx context.Context, w *waiter) error {
 	var names []string
-	for _, c := range l.full(w) {
+	for _, c := range l.fullFor(w) {
 		names = append(names, c.name)
 	}
 	if len(names) == 0 {
@@ -149,14 +149,14 @@ func (l *Log[T]) ended(ctx context.Context, w *waiter) error {
 // fullOwners returns the owners of the mailboxes that keep w waiting.
 func (l *Log[T]) fullOwners(w *waiter) []any {
 	var owners []any
-	for _, c := range l.full(w) {
+	for _, c := range l.fullFor(w) {
 		owners = append(owners, c.owner)
 	}
 	return owners
 }
 
-// full returns the cursors that keep w waiting at this moment.
-func (l *Log[T]) full(w *waiter) []*Cursor[T] {
+// fullFor returns the cursors that keep w waiting at this moment.
+func (l *Log[T]) fullFor(w *waiter) []*Cursor[T] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	pos := w.pos
@@ -165,7 +165,7 @@ func (l *Log[T]) full(w *waiter) []*Cursor[T] {
 	}
 	var full []*Cursor[T]
 	for _, c := range l.gating {
-		if c.taken()+c.capacity <= pos {
+		if c.limit() <= pos {
 			full = append(full, c)
 		}
 	}

@@ -39,6 +39,70 @@ func (l *Log[T]) Append(ctx context.Context, v T) error {
 	}
 }
 
+// maxClaim is how many slots AppendBatch claims at a time: enough to make the claim
+// cheap, and not so many that a producer stopped in between hides a lot.
+const maxClaim = 64
+
+// AppendBatch is Append for each of vs, in their order, and cheaper: slots are
+// claimed for up to 64 of them at a time, which then follow each other without
+// another producer's in between. It returns how many were accepted; err, if not
+// nil, is about the one that follows them, and what comes after that one was not
+// tried.
+func (l *Log[T]) AppendBatch(ctx context.Context, vs []T) (n int, err error) {
+	for n < len(vs) {
+		seg := l.tail.Load()
+		i := seg.claim.Load()
+		end := min(l.soft.Load(), seg.end())
+		if seg.base+i >= end {
+			if err := l.appendSlow(ctx, vs[n], nil, nil, 0); err != nil {
+				return n, err
+			}
+			n++
+			continue
+		}
+		some := vs[n:min(n+maxClaim, len(vs))]
+		some = some[:min(uint64(len(some)), end-(seg.base+i))]
+		if !seg.claim.CompareAndSwap(i, i+uint64(len(some))) { // P1
+			backoff()
+			continue
+		}
+		k, err := l.fill(ctx, some, seg, i)
+		n += k
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// fill brings the slots that were claimed for vs, from i on, to their end.
+func (l *Log[T]) fill(ctx context.Context, vs []T, seg *segment[T], i uint64) (n int, err error) {
+	if seg.base+i+uint64(len(vs)) > l.soft.Load() { // P2
+		for k, v := range vs {
+			if err := l.settle(ctx, v, nil, seg, i+uint64(k)); err != nil {
+				for k++; k < len(vs); k++ {
+					l.bury(seg, i+uint64(k))
+				}
+				return n, err
+			}
+			n++
+		}
+		return n, nil
+	}
+	slots := seg.slots[i:][:len(vs)]
+	for k, v := range vs {
+		slots[k].v = v // P3
+		if at := i + uint64(k); at%markEvery == 0 {
+			seg.mark(at)
+		}
+		slots[k].state.Store(slotReady) // P4
+	}
+	if l.sleepers.Load() != nil { // P5
+		l.wakeSleepers(seg, i+uint64(len(vs))-1)
+	}
+	return len(vs), nil
+}
+
 // AppendMeta is Append for an event with a Meta, at the price of a compare-and-swap
 // and of a table for each segment. m must not be changed afterwards.
 func (l *Log[T]) AppendMeta(ctx context.Context, v T, m *Meta) error {

@@ -24,6 +24,13 @@ func (l *Log[T]) Claim() Claim[T] {
 	}
 }
 
+// AppendBatchAfterItsCheck is AppendBatch of vs whose producer found room and was
+// stopped until there was none.
+func (l *Log[T]) AppendBatchAfterItsCheck(ctx context.Context, vs []T) (int, error) {
+	seg := l.tail.Load()
+	return l.fill(ctx, vs, seg, seg.claim.Add(uint64(len(vs)))-uint64(len(vs)))
+}
+
 // Finish is what Append does from P2 on.
 func (c Claim[T]) Finish(ctx context.Context, v T, m *Meta) error {
 	return c.log.appendSlow(ctx, v, m, c.seg, c.i)

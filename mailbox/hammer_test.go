@@ -31,6 +31,7 @@ type hammer struct {
 	over     mailbox.Overflow
 	capacity int
 	each     int // events of each producer
+	batch    int // of them at most that a producer publishes at once
 
 	accepted []atomic.Int64  // by producer: the number of its last accepted event
 	total    atomic.Uint64   // all of them
@@ -112,7 +113,7 @@ func (s *shooter) check(r *mailbox.Reader[shot], v shot) {
 	if id := uint64(v.producer)<<32 | uint64(v.n); seq < uint64(len(h.order)) && !h.order[seq].CompareAndSwap(0, id) && h.order[seq].Load() != id {
 		h.t.Errorf("event %#x has sequence number %d, which is that of %#x", id, seq, h.order[seq].Load())
 	}
-	if _, m := r.Facts(); (m != nil) != (v.n%7 == 0) || m != nil && m.Headers["n"] != strconv.Itoa(v.n) {
+	if _, m := r.Facts(); (m != nil) != h.withMeta(v.n) || m != nil && m.Headers["n"] != strconv.Itoa(v.n) {
 		h.t.Errorf("Meta of event %d = %v", v.n, m)
 	}
 	if s.read == uint64(h.each*len(h.accepted)) {
@@ -123,11 +124,28 @@ func (s *shooter) check(r *mailbox.Reader[shot], v shot) {
 	}
 }
 
+// withMeta says which events have a Meta. They are published one by one.
+func (h *hammer) withMeta(n int) bool {
+	if h.batch > 1 {
+		return n%101 == 0
+	}
+	return n%7 == 0
+}
+
 // produce publishes each event until it is accepted.
 func (h *hammer) produce(p int) {
-	for n := 1; n <= h.each; n++ {
-		v := shot{p, n, &[2]int{p, n}}
-		for try := 0; ; try++ {
+	for n := 1; n <= h.each; {
+		size := 1
+		if !h.withMeta(n) {
+			for size < h.batch && n+size <= h.each && !h.withMeta(n+size) && rand.IntN(h.batch) > 0 {
+				size++
+			}
+		}
+		vs := make([]shot, size)
+		for k := range vs {
+			vs[k] = shot{p, n + k, &[2]int{p, n + k}}
+		}
+		for try := 0; len(vs) > 0; try++ {
 			ctx, cancel := context.Background(), context.CancelFunc(func() {})
 			if try == 0 {
 				switch n % 5 {
@@ -137,13 +155,25 @@ func (h *hammer) produce(p int) {
 					ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(rand.IntN(100))*time.Microsecond, errGaveUp)
 				}
 			}
+			var accepted int
 			var err error
-			if n%7 == 0 {
-				err = h.log.AppendMeta(ctx, v, &mailbox.Meta{Headers: map[string]string{"n": strconv.Itoa(n)}})
-			} else {
-				err = h.log.Append(ctx, v)
+			switch {
+			case h.withMeta(n):
+				err = h.log.AppendMeta(ctx, vs[0], &mailbox.Meta{Headers: map[string]string{"n": strconv.Itoa(n)}})
+			case h.batch > 1:
+				accepted, err = h.log.AppendBatch(ctx, vs)
+			default:
+				err = h.log.Append(ctx, vs[0])
 			}
 			cancel()
+			if err == nil {
+				accepted = len(vs)
+			}
+			n += accepted
+			vs = vs[accepted:]
+			h.accepted[p].Store(int64(n - 1))
+			h.total.Add(uint64(accepted))
+			h.steps.Add(uint64(accepted))
 			if err == nil {
 				break
 			}
@@ -153,9 +183,6 @@ func (h *hammer) produce(p int) {
 			}
 			goruntime.Gosched()
 		}
-		h.accepted[p].Store(int64(n))
-		h.total.Add(1)
-		h.steps.Add(1)
 	}
 }
 
@@ -188,11 +215,11 @@ func (h *hammer) visit(done *atomic.Bool) {
 		}
 		for p := range before {
 			first, last := s.first[p], s.last[p]
-			if first != 0 && (first <= before[p] || first > joined[p]+2) {
-				h.t.Errorf("visitor's first event of producer %d = %d, want it in (%d, %d]", p, first, before[p], joined[p]+2)
+			if first != 0 && (first <= before[p] || first > joined[p]+1+h.batch) {
+				h.t.Errorf("visitor's first event of producer %d = %d, want it in (%d, %d]", p, first, before[p], joined[p]+1+h.batch)
 			}
-			if last < leaving[p] && leaving[p] > joined[p]+1 || last > left[p]+1 {
-				h.t.Errorf("visitor's last event of producer %d = %d, want it in [%d, %d]", p, last, leaving[p], left[p]+1)
+			if last < leaving[p] && leaving[p] > joined[p]+h.batch || last > left[p]+h.batch {
+				h.t.Errorf("visitor's last event of producer %d = %d, want it in [%d, %d]", p, last, leaving[p], left[p]+h.batch)
 			}
 		}
 	}
@@ -327,8 +354,32 @@ func TestManyProducersManyActors(t *testing.T) {
 						if capacity <= 2 {
 							events = 300 * factor
 						}
-						h := &hammer{t: t, over: over, capacity: capacity, each: events/producers + 1}
+						h := &hammer{t: t, over: over, capacity: capacity, each: events/producers + 1, batch: 1}
 						h.run(producers, cursors)
+					})
+				}
+			}
+		}
+	}
+}
+
+// The same for producers that publish many events at once, while others come and
+// leave in the middle of it.
+func TestManyBatchesManyActors(t *testing.T) {
+	for over := mailbox.Block; over.Valid(); over++ {
+		for _, capacity := range []int{1, 7, 100, 4096} {
+			if over == mailbox.Unbounded && capacity > 1 {
+				continue
+			}
+			for _, producers := range []int{1, 4} {
+				for _, batch := range []int{3, 200} {
+					t.Run(fmt.Sprintf("%v/%d/%dx3/%d", over, capacity, producers, batch), func(t *testing.T) {
+						events := 3000
+						if capacity <= 7 {
+							events = 600
+						}
+						h := &hammer{t: t, over: over, capacity: capacity, each: events/producers + 1, batch: batch}
+						h.run(producers, 3)
 					})
 				}
 			}

@@ -141,6 +141,32 @@ func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
 	return nil
 }
 
+// PublishBatch is Publish for each of evs, in their order, at less than half the
+// price of each. Up to 64 at a time follow each other without an event of another
+// publisher in between; a mailbox may have room for some of evs only, so they are
+// not accepted or refused together.
+//
+// It returns how many were accepted. An error is about the one that follows them,
+// and the rest of evs was not tried.
+func (t *Topic[T]) PublishBatch(ctx context.Context, evs []T) (n int, err error) {
+	for n < len(evs) {
+		k, err := t.log.AppendBatch(ctx, evs[n:])
+		n += k
+		if t.accepted != nil {
+			for range k {
+				actors.Notify(t.accepted, runtime.Event{Topic: t.name})
+			}
+		}
+		if err != nil {
+			if err = t.refused(evs[n], nil, err); err != nil {
+				return n, err
+			}
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Meta is what travels with an event beside its value.
 type Meta = mailbox.Meta
 

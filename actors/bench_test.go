@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"context"
+	goruntime "runtime"
 	"testing"
 
 	"github.com/troupe-go/troupe/actors"
@@ -89,4 +90,45 @@ func BenchmarkNewSystem(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkWake is an event for an actor that is idle, from publication to its
+// handler and until the actor is idle again.
+func BenchmarkWake(b *testing.B) {
+	handled := 0
+	l := newLane(b, actors.CellConfig[int]{}, func(context.Context, int) error { handled++; return nil })
+	ctx := context.Background()
+	usualStacks()
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		_ = l.log.Append(ctx, 1)
+		for l.cell.State() != actors.StateIdle {
+			goruntime.Gosched()
+		}
+		n++
+	}
+	if handled != n {
+		b.Fatalf("%d events handled, want %d", handled, n)
+	}
+}
+
+// usualStacks makes Go begin goroutines with a stack as it does in a program that
+// has run for a while: of the size that the collector has found to be usual. With
+// less, most of the time of a wake-up would go into growing it.
+func usualStacks() {
+	until := make(chan struct{})
+	var deep func(n int) int
+	deep = func(n int) int {
+		if n == 0 {
+			<-until
+			return 0
+		}
+		return deep(n-1) + 1
+	}
+	for range 100 {
+		go deep(100)
+	}
+	goruntime.GC()
+	close(until)
 }

@@ -20,7 +20,6 @@ var (
 		Handlers:        Isolated,
 		Bound:           "65,536 shared",
 		Ordered:         true,
-		Scale:           0.7,
 		IdleSubscribers: 100, // a thousand that poll keep two cores busy for half a minute
 		Guarantees: "One ring of 65,536 slots that all subscribers read, a goroutine per subscriber; with several producers its shared sequencer " +
 			"(WriterCount). The set of subscribers is fixed when it is made, one slow subscriber stops all once the ring is full, idle subscribers " +

@@ -11,7 +11,7 @@ var (
 		Handlers: Isolated,
 		Bound:    "1 per subscriber",
 		Ordered:  true,
-		Scale:    0.04,
+		Scale:    0.5,
 		Guarantees: "SubscribeAsync, transactional: a goroutine per delivery, and the publisher waits for the previous event of each subscriber, so " +
 			"the queue is one deep and a slow subscriber stops the publisher. Handlers are called by reflection. Nothing is lost. A panic ends " +
 			"the process; no retry, no dead letters, no accounting.",
@@ -25,7 +25,7 @@ var (
 		Handlers: Synchronous,
 		Bound:    "no queue",
 		Ordered:  true,
-		Scale:    0.2,
+		Scale:    0.5,
 		Guarantees: "Subscribe: Publish calls all handlers by reflection under the lock of the bus. Latency is that of a call, and the publisher pays " +
 			"for every handler; a handler that publishes or subscribes deadlocks. A panic reaches the publisher; no retry, " +
 			"no dead letters, no accounting.",

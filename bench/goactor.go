@@ -8,7 +8,7 @@ var goActor = Library{
 	Handlers: Isolated,
 	Bound:    "1024 per subscriber",
 	Ordered:  true,
-	Scale:    0.2,
+	Scale:    0.5,
 	Guarantees: "A worker per subscriber and a mailbox of its channel kind with 1024 places; its default kind is unbounded and slower. The publisher " +
 		"blocks while any subscriber is full. What is queued at Stop is lost unless asked otherwise. A panic ends the process; " +
 		"no supervision, no retry, no dead letters, no accounting.",

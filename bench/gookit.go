@@ -32,7 +32,7 @@ var (
 		Handlers:   Isolated,
 		Bound:      "1024 per subscriber",
 		Ordered:    true,
-		Scale:      0.2,
+		Scale:      0.5,
 		Guarantees: "One manager of the library per subscriber, so that handlers do not wait for each other; Publish fires on each. Otherwise as above.",
 		Open: func(_ int, subs []*Subscriber) (Bus, error) {
 			var b gookitBus

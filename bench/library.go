@@ -33,7 +33,7 @@ type Library struct {
 	Handlers        string  // Isolated, InTurn or Synchronous
 	Bound           string  // what limits the events in flight
 	Ordered         bool    // a subscriber sees the events of one producer in order; asserted by the tests
-	Scale           float64 // share of a throughput cell's events that it runs, 0 for all; less for slow libraries
+	Scale           float64 // share of the time of a throughput cell that it runs for, 0 for all; less for slow libraries
 	IdleSubscribers int     // in the idle cell, 0 for as many as the others
 	Race            string  // why its correctness test is skipped under -race; empty when it is race free
 	Guarantees      string  // the paragraph in RESULTS.md

@@ -13,7 +13,7 @@ var protoActor = Library{
 	Handlers: Isolated,
 	Bound:    "none",
 	Ordered:  true,
-	Scale:    0.4,
+	Scale:    0.5,
 	Guarantees: "An actor with the default mailbox per subscriber; an event is boxed once and sent to each PID. No goroutine while idle, panics " +
 		"are recovered and the actor restarts by a supervisor, but the event in hand is lost, and so is a mailbox when its actor stops. " +
 		"Unbounded: a slow subscriber grows until memory ends. No retry; its dead letters are notifications, not stored.",

@@ -35,9 +35,9 @@ func Verify(l Library, producers, subscribers, events int) error {
 			}
 		}
 	}
-	c := Cell{Throughput, producers, subscribers, 0, events}
-	err := withBus(l, c, observe, func(r *run) error {
-		if _, err := r.phase(producers, events, r.flood); err != nil {
+	c := Cell{Scenario: Throughput, Producers: producers, Subscribers: subscribers, Events: events}
+	_, err := withBus(l, c, observe, func(r *run) error {
+		if _, err := r.phase(producers, events, r.flood()); err != nil {
 			return err
 		}
 		for _, fault := range faults {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/troupe-go/troupe/bench"
 )
@@ -35,7 +36,7 @@ func TestCellsCount(t *testing.T) {
 				continue
 			}
 			cell := cell.For(library)
-			cell.Events = min(cell.Events, 200)
+			cell.Events, cell.Span = min(cell.Events, 200), time.Millisecond
 			if result, err := bench.Run(library, cell); err != nil || len(result) == 0 {
 				t.Errorf("Run(%s, %s %v) = %v, %v", library.Name, cell.Scenario, cell, result, err)
 			}

@@ -14,7 +14,7 @@ var watermillGoChannel = Library{
 	Module:   "github.com/ThreeDotsLabs/watermill",
 	Handlers: Isolated,
 	Bound:    "none",
-	Scale:    0.01, // each delivery in flight is a goroutine: more would need gigabytes
+	Scale:    0.25, // each delivery in flight is a goroutine: more would need gigabytes
 	Guarantees: "The gochannel Pub/Sub with an output buffer of 1024, without its router. Payloads are bytes, each message is copied per subscriber " +
 		"and acknowledged. Publish starts a goroutine per message and subscriber, so it never blocks, nothing bounds what is in flight, and order is not kept. " +
 		"A Nack redelivers at once and for ever; pending messages are discarded at Close. A panic ends the process unless the router's recoverer is added.",

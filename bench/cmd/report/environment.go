@@ -53,7 +53,7 @@ func commit() string {
 		return "none"
 	}
 	changes, err := exec.Command("git", "status", "--porcelain", "--", ":(top)",
-		":(top,exclude)bench/RESULTS.md", ":(top,exclude)bench/results.csv").Output()
+		":(top,exclude)bench/RESULTS.md", ":(top,exclude)bench/results.csv", ":(top,exclude)bench/plots").Output()
 	if err != nil || len(changes) > 0 {
 		return strings.TrimSpace(string(revision)) + " (dirty)"
 	}

@@ -14,10 +14,26 @@ import (
 func (s *series) markdown() []byte {
 	var b bytes.Buffer
 	s.heading(&b)
-	s.throughput(&b)
-	s.latency(&b)
-	s.allocations(&b)
-	s.idle(&b)
+	s.targets(&b)
+	s.compared(&b)
+	if s.ran(bench.Throughput) {
+		s.throughput(&b)
+	}
+	if s.ran(bench.Latency) {
+		s.latency(&b)
+	}
+	if s.ran(bench.Throughput) {
+		s.allocations(&b)
+	}
+	if s.ran(bench.Idle) {
+		s.idle(&b)
+	}
+	for _, c := range s.curves {
+		if s.ran(c.Name) {
+			s.curve(&b, c)
+		}
+	}
+	s.missing(&b)
 	s.guarantees(&b)
 	return b.Bytes()
 }
@@ -25,7 +41,10 @@ func (s *series) markdown() []byte {
 func (s *series) heading(b *bytes.Buffer) {
 	fmt.Fprintf(b, "# Results\n\nWritten by `%s`; do not edit. How it works: [README.md](README.md).\n\n", s.env.command)
 	if s.share < 1 {
-		fmt.Fprintf(b, "**Quick run with %v of the events: it shows that everything works; do not compare its figures.**\n\n", s.share)
+		fmt.Fprintf(b, "**Quick run with %v of the time: it shows that everything works; do not compare its figures.**\n\n", s.share)
+	}
+	if s.scenarios != nil || s.points != nil {
+		b.WriteString("**A part of the report only.**\n\n")
 	}
 	if !s.has(bench.Ours) {
 		b.WriteString("**Without Troupe.**\n\n")
@@ -33,12 +52,18 @@ func (s *series) heading(b *bytes.Buffer) {
 	for _, failure := range s.failures {
 		fmt.Fprintf(b, "**FAILED, left out from there on: %s**\n\n", failure)
 	}
+	for _, what := range s.skipped {
+		fmt.Fprintf(b, "**Skipped, with what is larger: %s**\n\n", what)
+	}
 	fmt.Fprintf(b, "* Machine: %s\n* Commit: %s\n* Date: %s, took %v\n", s.env.machine, s.env.commit, s.env.date, s.took.Round(time.Second))
-	fmt.Fprintf(b, "* Runs: %d of each cell, interleaved. Figures are medians with (least–greatest).\n", s.reps)
+	fmt.Fprintf(b, "* Runs: %d of each cell and %d of each point of a curve, interleaved. Figures are medians with (least–greatest).\n", s.reps, (s.reps+1)/2)
 	b.WriteString("* Ratios are medians of the ratios of neighboring runs: × 2.0 takes twice the time.\n")
 	b.WriteString("* Every figure stands for a run in which each subscriber counted each event exactly once.\n\n")
+}
 
-	table(b, "library", "version", "handlers run", "in flight at most", "order per producer", "share of events")
+func (s *series) compared(b *bytes.Buffer) {
+	b.WriteString("## Libraries\n\n")
+	table(b, "library", "version", "handlers run", "in flight at most", "order per producer", "share of the time")
 	for _, l := range s.libraries {
 		order, share := "no", 1.0
 		if l.Ordered {
@@ -50,14 +75,15 @@ func (s *series) heading(b *bytes.Buffer) {
 		row(b, l.Name, s.env.versions[l.Name], l.Handlers, l.Bound, order, fmt.Sprint(share))
 	}
 	b.WriteString("\nHandlers that do not run isolated are not comparable in speed: a slow one holds up the others, or the publisher.\n" +
-		"Slow libraries run a smaller share of the events in the throughput cells.\n\n")
+		"Slow libraries run for a shorter time in the throughput cells.\n\n")
 }
 
 func (s *series) throughput(b *bytes.Buffer) {
 	cells := cellsOf(bench.Throughput)
-	b.WriteString("## Throughput\n\nns per delivery in steady state, producers x subscribers.\n\n")
+	b.WriteString("## Throughput\n\nns per delivery in steady state, producers x subscribers.\n\n" +
+		"![ns per delivery by cell](plots/throughput.svg)\n\n")
 	s.grid(b, cells, func(l bench.Library, c bench.Cell) string {
-		return summarize(s.values(l.Name, c, bench.NsPerDelivery)).String()
+		return summarize(s.values(cellPlace(c), l.Name, bench.NsPerDelivery)).String()
 	})
 	for _, other := range []string{bench.Baseline, bench.Ours} {
 		if !s.has(other) {
@@ -65,7 +91,7 @@ func (s *series) throughput(b *bytes.Buffer) {
 		}
 		fmt.Fprintf(b, "\nTimes the time of %s:\n\n", other)
 		s.grid(b, cells, func(l bench.Library, c bench.Cell) string {
-			return number(summarize(s.ratios(l.Name, other, c, bench.NsPerDelivery)).median)
+			return number(summarize(s.ratios(cellPlace(c), l.Name, other, bench.NsPerDelivery)).median)
 		})
 	}
 	s.losses(b, cells)
@@ -79,7 +105,7 @@ func (s *series) losses(b *bytes.Buffer, cells []bench.Cell) {
 	var lost []string
 	for _, c := range cells {
 		for _, l := range s.libraries {
-			if ratio := summarize(s.ratios(l.Name, bench.Ours, c, bench.NsPerDelivery)).median; ratio < 1 {
+			if ratio := summarize(s.ratios(cellPlace(c), l.Name, bench.Ours, bench.NsPerDelivery)).median; ratio < 1 {
 				lost = append(lost, fmt.Sprintf("%v to %s (× %s)", c, l.Name, number(ratio)))
 			}
 		}
@@ -93,7 +119,8 @@ func (s *series) losses(b *bytes.Buffer, cells []bench.Cell) {
 
 func (s *series) latency(b *bytes.Buffer) {
 	b.WriteString("\n## Latency\n\nFrom just before Publish to the handler, one producer at a fixed rate. " +
-		"The last column counts from the moment the event was due, so it also holds the time for which a library held its publisher up.\n")
+		"The last column counts from the moment the event was due, so it also holds the time for which a library held its publisher up.\n" +
+		"\n![latency by cell](plots/latency.svg)\n")
 	for _, c := range cellsOf(bench.Latency) {
 		fmt.Fprintf(b, "\n%d events/s, subscribers: %d\n\n", c.Rate, c.Subscribers)
 		header := []string{"library", "p50", "p99", "p99.9", "p50 × channel", "p99 × channel"}
@@ -104,15 +131,15 @@ func (s *series) latency(b *bytes.Buffer) {
 		for _, l := range s.libraries {
 			cols := []string{l.Name}
 			for _, m := range []bench.Metric{bench.P50, bench.P99, bench.P999} {
-				cols = append(cols, summarize(s.values(l.Name, c, m)).durations())
+				cols = append(cols, summarize(s.values(cellPlace(c), l.Name, m)).durations())
 			}
 			for _, other := range []string{bench.Baseline, bench.Ours} {
 				if s.has(other) {
-					cols = append(cols, number(summarize(s.ratios(l.Name, other, c, bench.P50)).median),
-						number(summarize(s.ratios(l.Name, other, c, bench.P99)).median))
+					cols = append(cols, number(summarize(s.ratios(cellPlace(c), l.Name, other, bench.P50)).median),
+						number(summarize(s.ratios(cellPlace(c), l.Name, other, bench.P99)).median))
 				}
 			}
-			row(b, append(cols, duration(summarize(s.values(l.Name, c, bench.DueP99)).median))...)
+			row(b, append(cols, duration(summarize(s.values(cellPlace(c), l.Name, bench.DueP99)).median))...)
 		}
 	}
 }
@@ -126,8 +153,8 @@ func (s *series) allocations(b *bytes.Buffer) {
 		}
 	}
 	s.grid(b, cells, func(l bench.Library, c bench.Cell) string {
-		return fmt.Sprintf("%.2f / %.1f", summarize(s.values(l.Name, c, bench.AllocsPerDelivery)).median,
-			summarize(s.values(l.Name, c, bench.BytesPerDelivery)).median)
+		return fmt.Sprintf("%.2f / %.1f", summarize(s.values(cellPlace(c), l.Name, bench.AllocsPerDelivery)).median,
+			summarize(s.values(cellPlace(c), l.Name, bench.BytesPerDelivery)).median)
 	})
 }
 
@@ -137,8 +164,15 @@ func (s *series) idle(b *bytes.Buffer) {
 		"that have each handled one event.\n\n", c.Subscribers)
 	table(b, "library", "bytes", "goroutines", "measured with")
 	for _, l := range s.libraries {
-		row(b, l.Name, summarize(s.values(l.Name, c, bench.BytesPerSubscriber)).String(),
-			fmt.Sprintf("%.2f", summarize(s.values(l.Name, c, bench.GoroutinesPerSubscriber)).median), fmt.Sprint(c.For(l).Subscribers))
+		row(b, l.Name, summarize(s.values(cellPlace(c), l.Name, bench.BytesPerSubscriber)).String(),
+			fmt.Sprintf("%.2f", summarize(s.values(cellPlace(c), l.Name, bench.GoroutinesPerSubscriber)).median), fmt.Sprint(c.For(l).Subscribers))
+	}
+}
+
+func (s *series) missing(b *bytes.Buffer) {
+	b.WriteString("\n## Not measured yet\n\n")
+	for _, what := range bench.Missing {
+		fmt.Fprintf(b, "* not measured yet: %s\n", what)
 	}
 }
 

@@ -177,7 +177,7 @@ func (l *Log[T]) refused(ctx context.Context) error {
 	case l.mode == modeClosed,
 		l.mode == modeDraining && (l.keeper == nil || !l.keeper.Admit(ctx)):
 		return ErrClosed
-	case len(l.cursors) == 0:
+	case len(l.cursors.all) == 0:
 		return ErrNoSubscriber
 	}
 	return nil
@@ -186,7 +186,7 @@ func (l *Log[T]) refused(ctx context.Context) error {
 // rejected returns an error if a Reject cursor has no room for position pos.
 // The caller holds mu.
 func (l *Log[T]) rejected(pos uint64) error {
-	for _, c := range l.gating {
+	for _, c := range l.gating.all {
 		if c.overflow == Reject && c.limit() <= pos {
 			return &FullError{Mailbox: c.name, Capacity: int(c.capacity)}
 		}
@@ -249,10 +249,10 @@ func (l *Log[T]) bury(seg *segment[T], i uint64) {
 	pos := seg.base + i
 	l.mu.Lock()
 	l.skipped.Add(1)
-	if len(l.cursors) == 0 && pos >= l.rest.pos {
+	if len(l.cursors.all) == 0 && pos >= l.rest.pos {
 		l.tombs++
 	}
-	for _, cs := range [][]*Cursor[T]{l.cursors, l.leaving} {
+	for _, cs := range [][]*Cursor[T]{l.cursors.all, l.leaving.all} {
 		for _, c := range cs {
 			if c.start <= pos && pos < c.end.Load() {
 				c.tombs.Add(1)

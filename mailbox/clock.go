@@ -12,19 +12,19 @@ func now() int64 {
 	mono := time.Since(started)
 	r := lastReading.Load()
 	if r == nil || mono < r.mono || mono > r.mono+time.Second {
-		r = &reading{time.Now().UnixNano(), mono}
+		r = &clocks{time.Now().UnixNano(), mono}
 		lastReading.Store(r)
 	}
 	return r.wall + int64(mono-r.mono)
 }
 
-// reading is what two clocks showed at one moment.
-type reading struct {
+// clocks is what two clocks showed at one moment.
+type clocks struct {
 	wall int64
 	mono time.Duration
 }
 
 var (
 	started     = time.Now()
-	lastReading atomic.Pointer[reading]
+	lastReading atomic.Pointer[clocks]
 )

@@ -1,9 +1,6 @@
 package mailbox
 
-import (
-	"slices"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // CursorConfig describes one consumer of a [Log].
 type CursorConfig[T any] struct {
@@ -54,6 +51,8 @@ type Cursor[T any] struct {
 	tombs atomic.Uint64 // tombstones in [start, end), passed or not
 	box   *box[T]       // where a policy that drops keeps what it accepted
 
+	places [kinds]int // in the log's sets, from 1; 0 is none
+
 	_ [cacheLine]byte // what follows is written by the consumer, read by publishers and the sweeper
 	// place is twice the number of the first position that has not been taken,
 	// plus one while the event before it is in hand and must stay in the log.
@@ -82,18 +81,16 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 		l.mu.Unlock()
 		return nil, nil, ErrClosed
 	}
-	// Nothing is accepted until the newcomer has its say: whoever claims after
-	// these two statements reads a limit of zero and comes to mu.
-	l.soft.Store(0)
-	l.limit.Store(0)
+	limit := l.stop()
 	at := l.head()
-	if len(l.cursors) == 0 {
+	if len(l.cursors.all) == 0 {
 		// What was claimed while nobody was there may come to be accepted now,
 		// and then it is the newcomer's.
 		at = l.rest
 		l.rest.seg = nil // it would hold every segment from there on
 		c.tombs.Store(l.tombs)
 		l.tombs = 0
+		limit = noLimit
 	}
 	at.seg.markRun(at.i)
 	c.start = at.pos
@@ -103,10 +100,17 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 		c.box = newBox(c, cfg.Key, *r)
 		r.leave()
 		r.item = new(boxed[T])
+		l.lossy.Store(nil)
 	}
-	l.cursors = append(slices.Clip(l.cursors), c)
-	l.index()
-	l.refresh()
+	if c.overflow.gates() {
+		limit = min(limit, c.limit())
+		l.gating.add(c)
+	}
+	l.cursors.add(c)
+	l.sweepMu.Lock()
+	l.reading.add(c)
+	l.sweepMu.Unlock()
+	l.setLimit(limit)
 	l.wakeForRoom()
 	l.mu.Unlock()
 	l.sweep()
@@ -120,25 +124,34 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 func (c *Cursor[T]) Detach() {
 	l := c.log
 	l.mu.Lock()
-	k := slices.Index(l.cursors, c)
-	if k < 0 {
+	if !l.cursors.has(c) {
 		l.mu.Unlock()
 		return
 	}
-	// Nothing is accepted until the end is known: whoever claims after these
-	// two statements reads a limit of zero and comes to mu.
-	l.soft.Store(0)
-	l.limit.Store(0)
+	limit := l.stop()
 	end := l.head()
 	c.end.Store(end.pos)
-	l.cursors = slices.Delete(slices.Clone(l.cursors), k, k+1)
-	if len(l.cursors) == 0 {
-		l.rest = end
+	l.cursors.remove(c)
+	l.leaving.add(c)
+	if c.overflow.gates() {
+		// Another one takes its place, of which it is not known whether it has room.
+		l.roomyTo = min(l.roomyTo, l.gating.remove(c))
 	}
-	l.leaving = append(slices.Clip(l.leaving), c)
-	l.index()
-	l.refresh()
-	l.wakeForRoom()
+	if c.box != nil {
+		l.lossy.Store(nil)
+	}
+	if len(l.cursors.all) == 0 {
+		l.rest = end
+		l.sweepMu.Lock()
+		l.sweepEnd = end.pos
+		l.sweepMu.Unlock()
+	}
+	if len(l.cursors.all) == 0 || len(l.waiters) > 0 || l.full.Load() == c {
+		l.refresh()
+		l.wakeForRoom()
+	} else {
+		l.setLimit(limit)
+	}
 	l.mu.Unlock()
 }
 
@@ -147,35 +160,14 @@ func (c *Cursor[T]) Detach() {
 func (c *Cursor[T]) Close() {
 	l := c.log
 	l.mu.Lock()
-	if k := slices.Index(l.leaving, c); k >= 0 {
-		l.leaving = slices.Delete(slices.Clone(l.leaving), k, k+1)
+	if l.leaving.has(c) {
+		l.leaving.remove(c)
+		l.sweepMu.Lock()
+		l.sweepAt = min(l.sweepAt, l.reading.remove(c))
+		l.sweepMu.Unlock()
 	}
-	l.index()
-	l.refresh()
 	l.mu.Unlock()
 	l.sweep()
-}
-
-// index sorts the cursors by what they are looked up for. The caller holds mu.
-func (l *Log[T]) index() {
-	l.gating, l.roomyTo = nil, 0
-	lossy := []*Cursor[T]{}
-	l.roomy = maxRoomy
-	for _, c := range l.cursors {
-		if c.overflow.gates() {
-			l.gating = append(l.gating, c)
-			l.roomy = min(l.roomy, max(1, c.capacity/4))
-		}
-		if c.box != nil {
-			lossy = append(lossy, c)
-		}
-	}
-	l.lossy.Store(&lossy)
-	l.sweepMu.Lock()
-	l.reading = append(slices.Clone(l.cursors), l.leaving...)
-	l.sweepAt = 0
-	l.sweepEnd = l.rest.pos
-	l.sweepMu.Unlock()
 }
 
 // Capacity returns how many events may wait; 0 means without bound.

@@ -113,23 +113,23 @@ type Log[T any] struct {
 
 	mu      sync.Mutex // guards what follows
 	mode    mode
-	hungry  int          // parked publishers that were woken and overtaken: nobody passes them
-	roomy   uint64       // room worth waking or yielding for
-	cursors []*Cursor[T] // attached, in order of subscription; replaced, never edited
-	leaving []*Cursor[T] // detached, still reading up to their end
+	hungry  int    // parked publishers that were woken and overtaken: nobody passes them
+	roomy   uint64 // room worth waking or yielding for
+	cursors set[T] // attached
+	leaving set[T] // detached, still reading up to their end
 	waiters []*waiter
-	gating  []*Cursor[T] // cursors that hold publishers back
-	roomyTo int          // the first of gating that may have no room for the next publication
-	lossy   atomic.Pointer[[]*Cursor[T]]
-	rest    place[T] // where the last attached cursor left off: the next first one starts there and takes seg
-	tombs   uint64   // tombstones from rest on, while no cursor is attached
+	gating  set[T]                       // attached ones that hold publishers back
+	roomyTo int                          // the first of gating that may have no room for the next publication
+	lossy   atomic.Pointer[[]*Cursor[T]] // attached ones that drop; nil once it is no longer right
+	rest    place[T]                     // where the last attached cursor left off: the next first one starts there and takes seg
+	tombs   uint64                       // tombstones from rest on, while no cursor is attached
 
-	sweepMu  sync.Mutex   // guards what follows; taken after mu if both
-	swept    uint64       // slots below it are cleared
-	sweepEnd uint64       // what nobody reads any more, while there is no cursor
-	sweepSeg *segment[T]  // where swept lies
-	sweepAt  int          // cursors before it in reading are above swept
-	reading  []*Cursor[T] // attached and leaving
+	sweepMu  sync.Mutex  // guards what follows; taken after mu if both
+	swept    uint64      // slots below it are cleared
+	sweepEnd uint64      // what nobody reads any more, while there is no cursor
+	sweepSeg *segment[T] // where swept lies
+	sweepAt  int         // cursors before it in reading are above swept
+	reading  set[T]      // attached and leaving
 }
 
 // NewLog returns an empty log without cursors. keeper may be nil.
@@ -141,7 +141,7 @@ func NewLog[T any](keeper Gatekeeper) *Log[T] {
 	l.sweepSeg = first
 	l.clears.Store(holdsPointers(reflect.TypeFor[T]()))
 	l.setDue()
-	l.lossy.Store(new([]*Cursor[T]))
+	l.cursors.kind, l.leaving.kind, l.gating.kind, l.reading.kind = attached, leaving, gating, reading
 	return l
 }
 
@@ -196,19 +196,31 @@ func (l *Log[T]) Accepted() uint64 {
 // Waiting returns how many publishers are parked because a mailbox is full.
 func (l *Log[T]) Waiting() int { return int(l.waiting.Load()) }
 
+// stop makes that nothing is accepted until the next setLimit: whoever claims
+// after its two statements reads a limit of zero and comes to mu. It returns the
+// limit that was. The caller holds mu.
+func (l *Log[T]) stop() uint64 {
+	limit := l.limit.Load()
+	l.soft.Store(0)
+	l.limit.Store(0)
+	return limit
+}
+
 // refresh recomputes the limit from the cursors' positions. The caller holds mu.
 func (l *Log[T]) refresh() {
-	limit := uint64(noLimit)
-	if len(l.cursors) == 0 {
+	if len(l.cursors.all) == 0 {
 		// Nobody would get a new event; what was claimed for a cursor that
 		// leaves is still accepted.
-		limit = 0
-		for _, c := range l.leaving {
-			limit = max(limit, c.end.Load())
-		}
+		l.setLimit(l.rest.pos)
+		return
 	}
-	limit = min(limit, l.gate())
-	open := l.mode == modeOpen && len(l.cursors) > 0 && l.hungry == 0
+	l.setLimit(l.gate())
+}
+
+// setLimit makes limit the first position that is not accepted. The caller holds
+// mu.
+func (l *Log[T]) setLimit(limit uint64) {
+	open := l.mode == modeOpen && len(l.cursors.all) > 0 && l.hungry == 0
 	soft := uint64(0)
 	if open {
 		soft = limit
@@ -232,8 +244,8 @@ func (l *Log[T]) gate() uint64 {
 		}
 	}
 	for {
-		for ; l.roomyTo < len(l.gating); l.roomyTo++ {
-			c := l.gating[l.roomyTo]
+		for ; l.roomyTo < len(l.gating.all); l.roomyTo++ {
+			c := l.gating.all[l.roomyTo]
 			if c.limit() > next {
 				continue
 			}
@@ -242,10 +254,11 @@ func (l *Log[T]) gate() uint64 {
 				return limit
 			}
 		}
-		l.roomyTo = 0
+		l.roomyTo, l.roomy = 0, maxRoomy
 		limit := uint64(noLimit)
-		for _, c := range l.gating {
+		for _, c := range l.gating.all {
 			limit = min(limit, c.limit())
+			l.roomy = min(l.roomy, max(1, c.capacity/4))
 		}
 		if limit > next {
 			l.full.Store(nil)
@@ -277,12 +290,29 @@ func (l *Log[T]) extend(seg *segment[T]) {
 		// Once per segment, mailboxes that drop take over what they lag
 		// behind, so that a stuck one holds at most its capacity and two
 		// segments.
-		for _, c := range *l.lossy.Load() {
+		for _, c := range l.dropping() {
 			if c.taken() < seg.base {
 				c.absorb()
 			}
 		}
 	}
+}
+
+// dropping returns the attached cursors whose policy drops.
+func (l *Log[T]) dropping() []*Cursor[T] {
+	if known := l.lossy.Load(); known != nil {
+		return *known
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var lossy []*Cursor[T]
+	for _, c := range l.cursors.all {
+		if c.box != nil {
+			lossy = append(lossy, c)
+		}
+	}
+	l.lossy.Store(&lossy)
+	return lossy
 }
 
 // slots returns size empty slots.

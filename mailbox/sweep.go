@@ -13,8 +13,8 @@ func (l *Log[T]) sweep() {
 	defer l.sweepMu.Unlock()
 	for {
 		due := l.due.Load()
-		for l.sweepAt < len(l.reading) {
-			c := l.reading[l.sweepAt]
+		for l.sweepAt < len(l.reading.all) {
+			c := l.reading.all[l.sweepAt]
 			if c.kept() >= due {
 				l.sweepAt++
 				continue
@@ -24,13 +24,13 @@ func (l *Log[T]) sweep() {
 				return
 			}
 		}
-		if len(l.reading) == 0 {
+		if len(l.reading.all) == 0 {
 			l.watch.Store(nil)
 			l.clearTo(l.sweepEnd)
 			return
 		}
 		low := uint64(noLimit)
-		for _, c := range l.reading {
+		for _, c := range l.reading.all {
 			low = min(low, c.kept())
 		}
 		l.clearTo(low)

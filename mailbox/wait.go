@@ -164,7 +164,7 @@ func (l *Log[T]) fullFor(w *waiter) []*Cursor[T] {
 		pos = max(pos, l.Head()) // others may have gone before it
 	}
 	var full []*Cursor[T]
-	for _, c := range l.gating {
+	for _, c := range l.gating.all {
 		if c.limit() <= pos {
 			full = append(full, c)
 		}
@@ -211,7 +211,7 @@ func (l *Log[T]) wakeForRoom() {
 	if limit, head := l.limit.Load(), l.Head(); limit > head {
 		n = int(min(limit-head, uint64(len(l.waiters))))
 	}
-	if l.mode == modeClosed || len(l.cursors) == 0 {
+	if l.mode == modeClosed || len(l.cursors.all) == 0 {
 		n = len(l.waiters)
 	}
 	l.wakeFirst(n)

@@ -3,7 +3,6 @@ package actors
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -39,8 +38,7 @@ type Group struct {
 
 	gone chan struct{} // closed when the group has stopped
 
-	// The group's goroutine's.
-	members []*node // in order of start; none once the group is stopping
+	members members // the group's goroutine's; none once the group is stopping
 }
 
 // node is the place of an actor or group in the group above it.
@@ -56,6 +54,7 @@ type node struct {
 
 	timer *time.Timer // the restart that is due, the group's goroutine's
 	epoch int         // counts restarts, so that a late timer is known
+	index int         // in members
 }
 
 func (n *node) started(now time.Time) {
@@ -153,26 +152,23 @@ func (g *Group) Receive(ctx actor.Context) {
 			g.begin(ctx.(actor.Supervisor), m.node)
 		}
 	case *childEscalated:
-		if slices.Contains(g.members, m.node) {
+		if g.members.has(m.node) {
 			g.answer(ctx.(actor.Supervisor), m.node, m.f, supervisor.DirectiveRestart)
 		}
 	case *restartAll:
-		for _, n := range g.members {
+		for n := range g.members.from(0) {
 			g.renew(ctx.(actor.Supervisor), n)
 		}
 	case *actor.Terminated:
-		g.members = slices.DeleteFunc(g.members, func(n *node) bool {
-			gone := n.pid.Equal(m.Who)
-			if gone {
-				n.forget()
-			}
-			return gone
-		})
+		if n := g.members.byPID[m.Who.Id]; n != nil {
+			n.forget()
+			g.members.remove(n)
+		}
 	case *actor.Stopping:
-		for _, n := range g.members {
+		for n := range g.members.from(0) {
 			n.forget()
 		}
-		g.members = nil
+		g.members = members{}
 	case *actor.Stopped:
 		close(g.gone)
 	}
@@ -192,7 +188,7 @@ func (g *Group) tell(fn func(Event), e Event) {
 }
 
 func (g *Group) add(ctx actor.Context, m *spawnChild) error {
-	if slices.ContainsFunc(g.members, func(n *node) bool { return n.name == m.node.name && !n.gone() }) {
+	if n := g.members.byName[m.node.name]; n != nil && !n.gone() {
 		return fmt.Errorf("%w: %s", ErrNameTaken, m.node.name)
 	}
 	if err := m.prepare(); err != nil {
@@ -212,14 +208,14 @@ func (g *Group) add(ctx actor.Context, m *spawnChild) error {
 		return fmt.Errorf("actors: spawn %s: %w", m.node.name, err)
 	}
 	m.node.pid = pid
-	g.members = append(g.members, m.node)
+	g.members.add(m.node)
 	return nil
 }
 
 // HandleFailure makes Group an actor.SupervisorStrategy.
 func (g *Group) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
-	k := slices.IndexFunc(g.members, func(n *node) bool { return n.pid.Equal(child) })
-	if k < 0 {
+	n := g.members.byPID[child.Id]
+	if n == nil {
 		return // it is stopping
 	}
 	f, ok := message.(*fault)
@@ -229,7 +225,7 @@ func (g *Group) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child 
 		sup.ResumeChildren(child)
 		return
 	}
-	g.answer(sup, g.members[k], f, f.directive)
+	g.answer(sup, n, f, f.directive)
 }
 
 // answer carries out the directive for a member that has failed and is suspended.
@@ -282,12 +278,14 @@ func (g *Group) answer(sup actor.Supervisor, n *node, f *fault, directive superv
 
 // begin restarts n and whom the strategy adds.
 func (g *Group) begin(sup actor.Supervisor, n *node) {
-	k := slices.Index(g.members, n)
-	if k < 0 {
+	if !g.members.has(n) {
 		return
 	}
-	from, to := g.strategy.Affected(len(g.members), k)
-	for _, m := range g.members[from:to] {
+	from, to := g.strategy.Affected(len(g.members.list), n.index)
+	for m := range g.members.from(from) {
+		if m.index >= to {
+			break
+		}
 		if m == n && m.cell != nil {
 			m.forget()
 			sup.RestartChildren(m.pid)

@@ -42,8 +42,10 @@ type Runtime struct {
 	mu        sync.Mutex
 	state     State
 	topics    map[string]*topic
-	subs      []*Subscription // attached and not unsubscribed, in order of subscription
-	past      []*Subscription // stopped, with letters or zombies still on the way
+	subs      []*Subscription             // attached and not unsubscribed, in order of subscription
+	byName    map[[2]string]*Subscription // by topic and name; one that has stopped may still be there
+	foldAt    int                         // how many subs make a fold worth its price
+	past      []*Subscription             // stopped, with letters or zombies still on the way
 	attaching sync.WaitGroup
 	left      []Left // during shutdown
 	report    Report
@@ -70,7 +72,7 @@ func New(cfg Config) (*Runtime, error) {
 		cfg.DeadLetters = memory
 	}
 	rt := &Runtime{
-		cfg: cfg, state: StateRunning, topics: map[string]*topic{}, done: make(chan struct{}),
+		cfg: cfg, state: StateRunning, topics: map[string]*topic{}, byName: map[[2]string]*Subscription{}, done: make(chan struct{}),
 		obs: cfg.Observer.And(logObserver(cfg.Logger.With(fieldRuntime(cfg.Name)))),
 	}
 	rt.node, _ = os.Hostname() // a letter without it is still a letter

@@ -194,8 +194,12 @@ func (rt *Runtime) finish(began time.Time, left []*Subscription) {
 	defer rt.mu.Unlock()
 	rt.state, snap.State = StateClosed, StateClosed
 	r := Report{Took: time.Since(began), Left: rt.left, Snapshot: snap, Lost: snap.Total.Dropped[actors.ReasonDeadLettersUnavailable]}
+	unfinished := make(map[*Subscription]bool, len(left))
+	for _, s := range left {
+		unfinished[s] = true
+	}
 	for _, s := range slices.Concat(rt.past, rt.subs) {
-		if s.cell.Counts().Zombies > 0 || slices.Contains(left, s) {
+		if s.cell.Counts().Zombies > 0 || unfinished[s] {
 			r.StillRunning = append(r.StillRunning, s.topic+"/"+s.name)
 		}
 	}

@@ -77,12 +77,16 @@ func (rt *Runtime) Attach(t Topic, name string, start func() (Subscriber, error)
 		rt.mu.Unlock()
 		return nil, ErrClosed
 	}
-	rt.fold()
-	if slices.ContainsFunc(rt.subs, s.same) {
+	if o := rt.byName[s.key()]; o != nil && (o.cell == nil || !o.stopped()) {
 		rt.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s/%s", ErrNameTaken, s.topic, name)
 	}
-	rt.subs = append(rt.subs, s) // reserves the name
+	if len(rt.subs) >= rt.foldAt {
+		rt.fold()
+		rt.foldAt = 2*len(rt.subs) + 16
+	}
+	rt.subs = append(rt.subs, s)
+	rt.byName[s.key()] = s // reserves the name
 	rt.attaching.Add(1)
 	rt.mu.Unlock()
 	defer rt.attaching.Done()
@@ -92,13 +96,14 @@ func (rt *Runtime) Attach(t Topic, name string, start func() (Subscriber, error)
 	defer rt.mu.Unlock()
 	if err != nil {
 		rt.subs = slices.DeleteFunc(rt.subs, func(o *Subscription) bool { return o == s })
+		delete(rt.byName, s.key())
 		return nil, err
 	}
 	s.cell = cell
 	return s, nil
 }
 
-func (s *Subscription) same(o *Subscription) bool { return s.topic == o.topic && s.name == o.name }
+func (s *Subscription) key() [2]string { return [2]string{s.topic, s.name} }
 
 // Subscription returns a subscriber by name.
 func (rt *Runtime) Subscription(topic, name string) (*Subscription, error) {
@@ -107,10 +112,8 @@ func (rt *Runtime) Subscription(topic, name string) (*Subscription, error) {
 	if rt.topics[topic] == nil {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownTopic, topic)
 	}
-	for _, s := range rt.subs {
-		if s.topic == topic && s.name == name && s.cell != nil && !s.stopped() {
-			return s, nil
-		}
+	if s := rt.byName[[2]string{topic, name}]; s != nil && s.cell != nil && !s.stopped() {
+		return s, nil
 	}
 	return nil, fmt.Errorf("%w: %s/%s", ErrUnknownSubscriber, topic, name)
 }
@@ -199,6 +202,9 @@ func (rt *Runtime) fold() {
 			return false
 		}
 		rt.past = append(rt.past, s)
+		if rt.byName[s.key()] == s {
+			delete(rt.byName, s.key())
+		}
 		return true
 	})
 	rt.past = slices.DeleteFunc(rt.past, func(s *Subscription) bool {

@@ -34,6 +34,8 @@ type worker interface {
 	ready() bool
 	sleep()
 	sleeps() bool
+	// batch handles events. It does not panic.
+	batch()
 	signals() *atomic.Uint32
 	Interrupt(cause error)
 	// unhang follows a zombie's end while the cell waits for one.
@@ -42,16 +44,13 @@ type worker interface {
 	idled()
 }
 
-// batch is the message that makes protoactor-go's context call the cell.
-type batch struct{}
-
-var theBatch = &batch{}
-
 // box adapts a cell to protoactor-go: it is the actor's mailbox.
 //
 // protoactor-go's own traffic waits in queue, under a lock, for it is rare; the
-// events wait in the cell's log. The actor is invoked once for a batch of
-// events, which keeps protoactor-go's cost per message away from them.
+// events wait in the cell's log and do not pass through protoactor-go's context:
+// the cell answers for whatever happens in a batch, and what the tree has to
+// answer is escalated. Besides its price, that context needs 0.6 KiB of stack, and
+// with it a goroutine that has just begun would have to grow its own (BenchmarkWake).
 type box struct {
 	w          worker
 	invoker    actor.MessageInvoker
@@ -61,6 +60,7 @@ type box struct {
 	state atomic.Uint32
 	gen   atomic.Uint64 // counts takeovers; a run of an older generation touches nothing
 
+	posted atomic.Bool // something is in what follows
 	mu     sync.Mutex
 	system []any
 	user   []any
@@ -87,6 +87,7 @@ func (b *box) Start() {}
 func (b *box) PostUserMessage(message any) {
 	b.mu.Lock()
 	b.user = append(b.user, message)
+	b.posted.Store(true)
 	b.mu.Unlock()
 	b.signal(sigSystem)
 }
@@ -102,6 +103,7 @@ func (b *box) PostSystemMessage(message any) {
 		return // siblings that fail together, or an impatient operator: one restart will do
 	}
 	b.system = append(b.system, message)
+	b.posted.Store(true)
 	b.mu.Unlock()
 	b.signal(sigSystem)
 }
@@ -160,7 +162,7 @@ func (b *box) run() {
 		}
 		runnable := !b.suspended && b.w.runnable()
 		if runnable && b.w.ready() {
-			b.invoker.InvokeUserMessage(theBatch)
+			b.w.batch()
 			// After a full batch others get the processor; after another one,
 			// publishers often follow up and a yield is cheaper than a wake-up.
 			goruntime.Gosched()
@@ -177,8 +179,9 @@ func (b *box) run() {
 		b.state.Store(rest)
 		b.w.idled()
 		// From here on the actor may be another goroutine's, so only atomics
-		// are looked at: whoever came before the store found us running.
-		if sig.Load() == 0 && (!runnable || b.w.sleeps()) || !b.state.CompareAndSwap(rest, boxRunning) { // S3
+		// are looked at: whoever came before the store found us running. One who
+		// posts may have signalled to a loop that has been given up since.
+		if sig.Load() == 0 && !b.posted.Load() && (!runnable || b.w.sleeps()) || !b.state.CompareAndSwap(rest, boxRunning) { // S3
 			returned = true
 			return
 		}
@@ -187,14 +190,12 @@ func (b *box) run() {
 
 // deliver hands protoactor-go's messages to its context.
 func (b *box) deliver() {
-	for {
+	for b.posted.Load() {
 		b.mu.Lock()
 		system, user := b.system, b.user
 		b.system, b.user = nil, nil
+		b.posted.Store(false)
 		b.mu.Unlock()
-		if system == nil && user == nil {
-			return
-		}
 		for _, m := range system {
 			switch m.(type) {
 			case *actor.SuspendMailbox:

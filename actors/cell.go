@@ -110,8 +110,6 @@ type cellActor[T any] struct{ c *Cell[T] }
 
 func (a cellActor[T]) Receive(ctx actor.Context) {
 	switch ctx.Message().(type) {
-	case *batch:
-		a.c.loop.batch()
 	case *actor.Started:
 		a.c.start()
 	case *actor.Restarting:
@@ -147,6 +145,8 @@ func (c *Cell[T]) runnable() bool {
 	}
 	return true
 }
+
+func (c *Cell[T]) batch() { c.loop.batch() }
 
 // wakeIn has the cell look for events that are due, after d.
 func (c *core) wakeIn(d time.Duration) {

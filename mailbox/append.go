@@ -1,6 +1,9 @@
 package mailbox
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // Append publishes v to every cursor, or to none.
 //
@@ -31,8 +34,8 @@ func (l *Log[T]) Append(ctx context.Context, v T) error {
 		if i%markEvery == 0 {
 			seg.mark(i)
 		}
-		s.state.Store(slotReady)      // P4
-		if l.sleepers.Load() != nil { // P5
+		atomic.StoreUint32(&s.state, slotReady) // P4
+		if l.sleepers.Load() != nil {           // P5
 			l.wakeSleepers(seg, i)
 		}
 		return nil
@@ -50,6 +53,12 @@ const maxClaim = 64
 // tried.
 func (l *Log[T]) AppendBatch(ctx context.Context, vs []T) (n int, err error) {
 	for n < len(vs) {
+		if n == len(vs)-1 {
+			if err := l.Append(ctx, vs[n]); err != nil {
+				return n, err
+			}
+			return len(vs), nil
+		}
 		seg := l.tail.Load()
 		i := seg.claim.Load()
 		end := min(l.soft.Load(), seg.end())
@@ -89,16 +98,25 @@ func (l *Log[T]) fill(ctx context.Context, vs []T, seg *segment[T], i uint64) (n
 		}
 		return n, nil
 	}
-	slots := seg.slots[i:][:len(vs)]
-	for k, v := range vs {
-		slots[k].v = v // P3
-		if at := i + uint64(k); at%markEvery == 0 {
-			seg.mark(at)
+	end := i + uint64(len(vs))
+	if first := (i + markEvery - 1) / markEvery; first*markEvery < end {
+		at := now()
+		for k := first; k*markEvery < end; k++ {
+			seg.marks[k].Store(at)
 		}
-		slots[k].state.Store(slotReady) // P4
 	}
-	if l.sleepers.Load() != nil { // P5
-		l.wakeSleepers(seg, i+uint64(len(vs))-1)
+	// Nobody looks at a slot of these before having found the first one ready, for
+	// a cursor begins and ends where claims do: so that one hands over all of them.
+	slots := seg.slots[i:end]
+	for k := range slots {
+		slots[k].v = vs[k] // P3
+		if k > 0 {
+			slots[k].state = slotReady
+		}
+	}
+	atomic.StoreUint32(&slots[0].state, slotReady) // P4
+	if l.sleepers.Load() != nil {                  // P5
+		l.wakeSleepers(seg, end-1)
 	}
 	return len(vs), nil
 }
@@ -212,8 +230,8 @@ func (l *Log[T]) settle(ctx context.Context, v T, m *Meta, seg *segment[T], i ui
 	if i%markEvery == 0 {
 		seg.mark(i)
 	}
-	s.state.Store(slotReady)      // P4
-	if l.sleepers.Load() != nil { // P5
+	atomic.StoreUint32(&s.state, slotReady) // P4
+	if l.sleepers.Load() != nil {           // P5
 		l.wakeSleepers(seg, i)
 	}
 	return nil
@@ -261,7 +279,7 @@ func (l *Log[T]) bury(seg *segment[T], i uint64) {
 	}
 	l.mu.Unlock()
 	seg.markRun(int(i)) // for the others of its run
-	seg.slots[i].state.Store(slotTomb)
+	atomic.StoreUint32(&seg.slots[i].state, slotTomb)
 	if l.sleepers.Load() != nil {
 		l.wakeSleepers(seg, i)
 	}

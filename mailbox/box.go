@@ -1,6 +1,9 @@
 package mailbox
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Drops counts what an overflow policy has done.
 type Drops struct {
@@ -86,7 +89,7 @@ func (b *box[T]) absorb() {
 		}
 		i := r.next()
 		s := &r.seg.slots[i]
-		state := s.state.Load() // C1
+		state := atomic.LoadUint32(&s.state) // C1
 		if state == slotEmpty || r.pos() >= b.c.end.Load() {
 			break
 		}

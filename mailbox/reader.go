@@ -1,6 +1,9 @@
 package mailbox
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Reader walks a cursor's events. It belongs to one goroutine at a time.
 //
@@ -85,7 +88,7 @@ func (r *Reader[T]) find() bool {
 		ahead = ahead[:min(len(ahead), lookahead)]
 		n, state := 0, slotReady
 		for n < len(ahead) {
-			if state = ahead[n].state.Load(); state != slotReady { // C1
+			if state = atomic.LoadUint32(&ahead[n].state); state != slotReady { // C1
 				break
 			}
 			n++
@@ -135,7 +138,7 @@ func (r *Reader[T]) ready() bool {
 		}
 		i = 0
 	}
-	return seg.slots[i].state.Load() != slotEmpty && r.pos() < r.c.end.Load() // S2
+	return atomic.LoadUint32(&seg.slots[i].state) != slotEmpty && r.pos() < r.c.end.Load() // S2
 }
 
 // Drained reports whether a detached cursor has been read to its end: no

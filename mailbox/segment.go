@@ -25,7 +25,7 @@ const (
 
 // slot holds one event in place.
 type slot[T any] struct {
-	state atomic.Uint32
+	state uint32 // read and written atomically, but see Log.fill
 	v     T
 }
 
@@ -53,11 +53,23 @@ type Meta struct {
 }
 
 func newSegment[T any](base uint64, slots []slot[T]) *segment[T] {
+	if len(slots) == maxSegment {
+		s := new(fullSegment[T])
+		s.base, s.slots, s.segment.marks = base, slots, s.marks[:]
+		return &s.segment
+	}
 	return &segment[T]{
 		base:  base,
 		slots: slots,
 		marks: make([]atomic.Int64, (len(slots)+markEvery-1)/markEvery),
 	}
+}
+
+// fullSegment is a segment of the usual size and its marks in one allocation, which
+// is all that is allocated for its events while slots are used again.
+type fullSegment[T any] struct {
+	segment[T]
+	marks [maxSegment / markEvery]atomic.Int64
 }
 
 func (s *segment[T]) len() uint64 { return uint64(len(s.slots)) }

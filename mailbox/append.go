@@ -14,7 +14,8 @@ import (
 // with the names of the full mailboxes, or what the gatekeeper returned.
 //
 // Price: two atomic writes and no allocation while there is room
-// (BenchmarkLog); a segment is allocated every 512 events.
+// (BenchmarkLog); every 512 events a segment is, of 0.4 KiB while slots are used
+// again. A publisher that loses a race for a slot pauses for some 3 µs.
 func (l *Log[T]) Append(ctx context.Context, v T) error {
 	for {
 		seg := l.tail.Load()
@@ -131,7 +132,7 @@ func (l *Log[T]) AppendMeta(ctx context.Context, v T, m *Meta) error {
 }
 
 // appendSlow is Append when the log is not simply open with room to spare.
-// seg and i are what the caller's fetch-add returned, seg == nil if it made none.
+// seg and i are the slot that the caller has claimed, seg == nil if it has none.
 func (l *Log[T]) appendSlow(ctx context.Context, v T, m *Meta, seg *segment[T], i uint64) error {
 	if seg != nil {
 		if i < seg.len() {

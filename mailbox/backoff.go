@@ -6,7 +6,8 @@ package mailbox
 // Two producers that claim in turn hand the cache lines of the claim and of the
 // slots back and forth and are slower together than one of them alone. One that
 // keeps away for some 3 µs costs itself less than that, for the other does the
-// work of both. (Dice, Hendler, Mirsky: Lightweight contention management for
+// work of both: with two producers an event took 12 ns instead of 29, with four 13
+// instead of 30 (BenchmarkLog/block). (Dice, Hendler, Mirsky: Lightweight contention management for
 // efficient compare-and-swap operations, 2013.)
 func backoff() {
 	for range backoffSteps {

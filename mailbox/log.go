@@ -15,8 +15,8 @@
 //
 // # Ordering
 //
-//	P1 i = claim.Add(1)-1      picks one owner; publishes nothing
-//	P2 pos < soft              read after P1: a cursor that joined before P1 has its say
+//	P1 claim: i -> i+1         by compare-and-swap, where pos < soft: picks one owner; publishes nothing
+//	P2 pos < soft              read again after P1: a cursor that joined before P1 has its say
 //	P3 slot.v = v              plain write: the slot is ours
 //	P4 state.Store(ready)      hands the slot to the readers
 //	P5 sleepers.Load()         after P4: a mailbox that missed P4 is seen here
@@ -35,6 +35,8 @@
 //	D1 watch.Store(c)          the sweeper appoints the cursor that holds it back
 //	D2 place(c).Load()         after D1: a move that missed D1 is seen here
 //	Z1 slot.v = zero           after all places were read above it, so every C2 happens before Z1
+//	Z2 used.Put(slots)         after all places were read at or above the segment's end, and after Z1:
+//	                           its slots may be those of a new segment
 //
 // Go's atomics are sequentially consistent, so of each of the pairs P4/P5 with
 // S1/S2, C3/C4 with W1/W2 and F1/F2, and C3 with D1/D2 at least one side sees the other.
@@ -54,15 +56,7 @@ import (
 	"sync/atomic"
 )
 
-const (
-	// margin is how close to the limit producers may claim by fetch-add. Above
-	// it they claim by compare-and-swap and cannot overrun the limit; more than
-	// margin producers stopped between P1's guard and P1 can, and then wait on
-	// the slot they claimed.
-	margin = 64
-
-	noLimit = math.MaxUint64
-)
+const noLimit = math.MaxUint64
 
 type mode uint32
 
@@ -92,7 +86,7 @@ type Log[T any] struct {
 	_ [cacheLine]byte
 	// Read by every Append, written when a segment or the limit is used up.
 	tail  atomic.Pointer[segment[T]]
-	soft  atomic.Uint64 // below it a fetch-add claim is accepted; 0 sends every publication to the slow path
+	soft  atomic.Uint64 // the limit while the log is simply open, else 0: to the slow path
 	limit atomic.Uint64 // below it a claim is accepted
 	_     [cacheLine - 24]byte
 	// Written by mailboxes that go to sleep, read by every Append.

@@ -130,7 +130,8 @@ func (t *Topic[T]) Name() string { return t.name }
 // would wait for itself. After an error nobody gets the event.
 //
 // Price: no allocation, two atomic writes whatever the number of subscribers
-// (see bench/RESULTS.md).
+// (see bench/RESULTS.md). Several publishers at once hand cache lines around; see
+// [Topic.PublishBatch].
 func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
 	if err := t.log.Append(ctx, ev); err != nil {
 		return t.refused(ev, nil, err)

@@ -53,7 +53,7 @@ examples:
 	$(GO) run ./examples/supervision
 	$(GO) run ./examples/indexer mailbox
 
-# Writes bench/RESULTS.md; under a quarter of an hour on a machine that does
+# Writes bench/RESULTS.md; under half an hour on a machine that does
 # nothing else.
 bench:
 	cd bench && $(GO) run ./cmd/report

@@ -202,15 +202,20 @@ func (l *Log[T]) refused(ctx context.Context) error {
 	return nil
 }
 
-// rejected returns an error if a Reject cursor has no room for position pos.
+// rejected returns an error if a Reject cursor has no room for position pos; it
+// names the oldest one.
 // The caller holds mu.
 func (l *Log[T]) rejected(pos uint64) error {
+	var full *Cursor[T]
 	for _, c := range l.gating.all {
-		if c.overflow == Reject && c.limit() <= pos {
-			return &FullError{Mailbox: c.name, Capacity: int(c.capacity)}
+		if c.overflow == Reject && c.limit() <= pos && (full == nil || c.serial < full.serial) {
+			full = c
 		}
 	}
-	return nil
+	if full == nil {
+		return nil
+	}
+	return &FullError{Mailbox: full.name, Capacity: int(full.capacity)}
 }
 
 // settle brings a claimed slot to its end: ready if the limit allows or comes
@@ -241,7 +246,15 @@ func (l *Log[T]) settle(ctx context.Context, v T, m *Meta, seg *segment[T], i ui
 // settleLate waits until the claimed position pos is below the limit.
 func (l *Log[T]) settleLate(ctx context.Context, pos uint64) error {
 	w := &waiter{claimed: true}
-	defer l.leave(w)
+	l.mu.Lock()
+	l.late++
+	l.mu.Unlock()
+	defer func() {
+		l.leave(w)
+		l.mu.Lock()
+		l.late--
+		l.mu.Unlock()
+	}()
 	for {
 		l.mu.Lock()
 		l.refresh()

@@ -113,7 +113,7 @@ func TestBatchGivenUpAfterItsClaimLeavesNoTrace(t *testing.T) {
 	log := mailbox.NewLog[int](nil)
 	c, r := subscribe(t, log, mailbox.CursorConfig[int]{Name: "narrow", Overflow: mailbox.Reject, Capacity: 2})
 	for round := range 3 {
-		if n, err := log.AppendBatchAfterItsCheck(t.Context(), upTo(5)); n != 2 || !errors.Is(err, mailbox.ErrFull) {
+		if n, _, err := log.AppendBatchAfterItsCheck(t.Context(), upTo(5)); n != 2 || !errors.Is(err, mailbox.ErrFull) {
 			t.Fatalf("round %d: AppendBatch = %d, %v, want 2, %v", round, n, err, mailbox.ErrFull)
 		}
 		if c.Len() != 2 || log.Accepted() != uint64(2*round+2) {

@@ -10,21 +10,32 @@ import (
 // clock when it has not for a second: so late may a step of that clock be seen.
 func now() int64 {
 	mono := time.Since(started)
-	r := lastReading.Load()
-	if r == nil || mono < r.mono || mono > r.mono+time.Second {
-		r = &clocks{time.Now().UnixNano(), mono}
-		lastReading.Store(r)
+	s := lastSetting.Load()
+	if s == nil || mono < s.at || mono > s.at+time.Second {
+		s = setting()
+		lastSetting.Store(s)
+		mono = max(mono, s.at)
 	}
-	return r.wall + int64(mono-r.mono)
+	return s.ahead + int64(mono)
 }
 
-// clocks is what two clocks showed at one moment.
-type clocks struct {
-	wall int64
-	mono time.Duration
+// setting compares the clocks.
+func setting() *clockSetting {
+	var s clockSetting
+	for range 3 {
+		t := time.Now() // reads the wall clock first: an interruption in between shows too little
+		s.at = t.Sub(started)
+		s.ahead = max(s.ahead, t.UnixNano()-int64(s.at))
+	}
+	return &s
+}
+
+type clockSetting struct {
+	at    time.Duration // on the monotonic clock
+	ahead int64         // the wall clock, of the monotonic one
 }
 
 var (
 	started     = time.Now()
-	lastReading atomic.Pointer[clocks]
+	lastSetting atomic.Pointer[clockSetting]
 )

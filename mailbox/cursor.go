@@ -52,6 +52,7 @@ type Cursor[T any] struct {
 	box   *box[T]       // where a policy that drops keeps what it accepted
 
 	places [kinds]int // in the log's sets, from 1; 0 is none
+	serial uint64     // in order of subscription
 
 	_ [cacheLine]byte // what follows is written by the consumer, read by publishers and the sweeper
 	// place is twice the number of the first position that has not been taken,
@@ -106,6 +107,8 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 		limit = min(limit, c.limit())
 		l.gating.add(c)
 	}
+	l.serial++
+	c.serial = l.serial
 	l.cursors.add(c)
 	l.sweepMu.Lock()
 	l.reading.add(c)
@@ -146,11 +149,12 @@ func (c *Cursor[T]) Detach() {
 		l.sweepEnd = end.pos
 		l.sweepMu.Unlock()
 	}
+	if len(l.cursors.all) > 0 {
+		l.setLimit(limit)
+	}
 	if len(l.cursors.all) == 0 || len(l.waiters) > 0 || l.full.Load() == c {
 		l.refresh()
 		l.wakeForRoom()
-	} else {
-		l.setLimit(limit)
 	}
 	l.mu.Unlock()
 }

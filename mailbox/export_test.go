@@ -24,11 +24,16 @@ func (l *Log[T]) Claim() Claim[T] {
 	}
 }
 
-// AppendBatchAfterItsCheck is AppendBatch of vs whose producer found room and was
-// stopped until there was none.
-func (l *Log[T]) AppendBatchAfterItsCheck(ctx context.Context, vs []T) (int, error) {
+// AppendBatchAfterItsCheck is AppendBatch of vs, or of as many as the segment has
+// slots, whose producer found room and was stopped until there was none.
+func (l *Log[T]) AppendBatchAfterItsCheck(ctx context.Context, vs []T) (n, claimed int, err error) {
 	seg := l.tail.Load()
-	return l.fill(ctx, vs, seg, seg.claim.Add(uint64(len(vs)))-uint64(len(vs)))
+	vs = vs[:min(uint64(len(vs)), seg.len()-seg.claimed())]
+	if len(vs) == 0 {
+		return 0, 0, nil
+	}
+	n, err = l.fill(ctx, vs, seg, seg.claim.Add(uint64(len(vs)))-uint64(len(vs)))
+	return n, len(vs), err
 }
 
 // Finish is what Append does from P2 on.

@@ -107,6 +107,8 @@ type Log[T any] struct {
 
 	mu      sync.Mutex // guards what follows
 	mode    mode
+	serial  uint64 // of the youngest cursor
+	late    int    // publishers that have claimed beyond the limit
 	hungry  int    // parked publishers that were woken and overtaken: nobody passes them
 	roomy   uint64 // room worth waking or yielding for
 	cursors set[T] // attached
@@ -224,41 +226,46 @@ func (l *Log[T]) setLimit(limit uint64) {
 	l.open.Store(open)
 }
 
-// gate returns a limit that no gating cursor's is below; or one that leaves no room
-// for the next publication, after it has appointed the cursor that has none as the
-// one that wakes those who wait. The caller holds mu.
+// gate returns a limit that no gating cursor's is below. If there is no room for the
+// next publication, it may be lower than it could be, and a cursor that has none is
+// appointed as the one that wakes those who wait. The caller holds mu.
 //
 // Like the sweeper's, the appointment keeps cursors from looking at each other
 // whenever one of them moves: none but this one can make room.
 func (l *Log[T]) gate() uint64 {
 	next := l.Head()
-	for _, w := range l.waiters {
-		if w.claimed {
-			next = min(next, w.pos)
-		}
-	}
 	for {
-		for ; l.roomyTo < len(l.gating.all); l.roomyTo++ {
-			c := l.gating.all[l.roomyTo]
-			if c.limit() > next {
-				continue
-			}
-			l.full.Store(c)                        // F1
-			if limit := c.limit(); limit <= next { // F2
-				return limit
+		// Who has claimed a slot beyond the limit waits for the lowest cursor, and
+		// needs to know exactly; all others are content with any that is full.
+		for ; l.late == 0 && l.roomyTo < len(l.gating.all); l.roomyTo++ {
+			if c := l.gating.all[l.roomyTo]; c.limit() <= next && l.appoint(c, next) {
+				return l.limit.Load()
 			}
 		}
 		l.roomyTo, l.roomy = 0, maxRoomy
 		limit := uint64(noLimit)
+		var lowest *Cursor[T]
 		for _, c := range l.gating.all {
-			limit = min(limit, c.limit())
+			if at := c.limit(); at < limit {
+				limit, lowest = at, c
+			}
 			l.roomy = min(l.roomy, max(1, c.capacity/4))
 		}
 		if limit > next {
 			l.full.Store(nil)
 			return limit
 		}
+		if l.appoint(lowest, limit) {
+			return limit
+		}
 	}
+}
+
+// appoint makes c the cursor that wakes those who wait for room, and reports whether
+// its limit is still not above the one given. The caller holds mu.
+func (l *Log[T]) appoint(c *Cursor[T], limit uint64) bool {
+	l.full.Store(c)           // F1
+	return c.limit() <= limit // F2
 }
 
 // extend links a segment behind seg and makes it the tail.

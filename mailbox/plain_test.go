@@ -232,6 +232,8 @@ func TestLogAgreesWithAPlainOne(t *testing.T) {
 			"":          w.agree,
 			"publish":   func(t *rapid.T) { w.publish(t, rapid.IntRange(1, 8).Draw(t, "n")) },
 			"burst":     func(t *rapid.T) { w.publish(t, rapid.IntRange(100, 700).Draw(t, "n")) },
+			"batch":     w.batch,
+			"late one":  w.lateBatch,
 			"claim":     w.claim,
 			"finish":    w.finish,
 			"subscribe": w.subscribe,
@@ -298,6 +300,65 @@ func (w *twins) publish(t *rapid.T, n int) {
 			w.slots = append(w.slots, plainSlot{})
 			w.settle(pos, plainSlot{state: tombstone})
 		}
+	}
+}
+
+// values returns the next n values.
+func (w *twins) values(n int) []int {
+	vs := make([]int, n)
+	for k := range vs {
+		w.value++
+		vs[k] = w.value
+	}
+	return vs
+}
+
+// accepted notes that the log has taken vs from pos on, and wants that it could.
+func (w *twins) accepted(t *rapid.T, pos int, vs []int, inside, claimed bool) {
+	for k, v := range vs {
+		if want := w.verdict(pos+k, inside, claimed); want != nil {
+			t.Fatalf("batch accepted at %d, want %v", pos+k, want)
+		}
+		if !claimed {
+			w.slots = append(w.slots, plainSlot{})
+		}
+		w.settle(pos+k, plainSlot{anEvent, v, nil})
+	}
+}
+
+func (w *twins) batch(t *rapid.T) {
+	ctx, inside := w.context(t)
+	vs, pos := w.values(rapid.IntRange(0, 700).Draw(t, "n")), len(w.slots)
+	n, err := w.log.AppendBatch(ctx, vs)
+	w.accepted(t, pos, vs[:n], inside, false)
+	if err == nil && n < len(vs) {
+		t.Fatalf("AppendBatch = %d, nil, want all %d", n, len(vs))
+	}
+	if want := w.verdict(pos+n, inside, false); err != nil && !sameError(err, want) {
+		t.Fatalf("AppendBatch at %d = %v, want %v", pos+n, err, want)
+	}
+}
+
+// lateBatch is one whose producer was stopped after it had found room.
+func (w *twins) lateBatch(t *rapid.T) {
+	ctx, inside := w.context(t)
+	vs, pos := w.values(rapid.IntRange(2, 64).Draw(t, "n")), len(w.slots)
+	n, claimed, err := w.log.AppendBatchAfterItsCheck(ctx, vs)
+	for range claimed {
+		w.slots = append(w.slots, plainSlot{})
+	}
+	w.accepted(t, pos, vs[:n], inside, true)
+	if n == claimed {
+		if err != nil {
+			t.Fatalf("AppendBatch = %d, %v, want nil", n, err)
+		}
+		return
+	}
+	if want := w.verdict(pos+n, inside, true); err == nil || !sameError(err, want) {
+		t.Fatalf("AppendBatch at %d = %v, want %v", pos+n, err, want)
+	}
+	for k := n; k < claimed; k++ {
+		w.settle(pos+k, plainSlot{state: tombstone})
 	}
 }
 

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	goruntime "runtime"
@@ -155,7 +156,8 @@ func (l *Log[T]) fullOwners(w *waiter) []any {
 	return owners
 }
 
-// fullFor returns the cursors that keep w waiting at this moment.
+// fullFor returns the cursors that keep w waiting at this moment, the oldest
+// first.
 func (l *Log[T]) fullFor(w *waiter) []*Cursor[T] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -169,6 +171,7 @@ func (l *Log[T]) fullFor(w *waiter) []*Cursor[T] {
 			full = append(full, c)
 		}
 	}
+	slices.SortFunc(full, func(a, b *Cursor[T]) int { return cmp.Compare(a.serial, b.serial) })
 	return full
 }
 

@@ -114,7 +114,6 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 	l.reading.add(c)
 	l.sweepMu.Unlock()
 	l.setLimit(limit)
-	l.wakeForRoom()
 	l.mu.Unlock()
 	l.sweep()
 	return c, r, nil
@@ -154,7 +153,6 @@ func (c *Cursor[T]) Detach() {
 	}
 	if len(l.cursors.all) == 0 || len(l.waiters) > 0 || l.full.Load() == c {
 		l.refresh()
-		l.wakeForRoom()
 	}
 	l.mu.Unlock()
 }

@@ -202,15 +202,18 @@ func (l *Log[T]) stop() uint64 {
 	return limit
 }
 
-// refresh recomputes the limit from the cursors' positions. The caller holds mu.
+// refresh recomputes the limit from the cursors' positions and wakes publishers for
+// the room that has come: whoever finds it first, since the cursor that has made
+// it may come to see that it is not the full one any more. The caller holds mu.
 func (l *Log[T]) refresh() {
-	if len(l.cursors.all) == 0 {
+	if len(l.cursors.all) > 0 {
+		l.setLimit(l.gate())
+	} else {
 		// Nobody would get a new event; what was claimed for a cursor that
 		// leaves is still accepted.
 		l.setLimit(l.rest.pos)
-		return
 	}
-	l.setLimit(l.gate())
+	l.wakeForRoom()
 }
 
 // setLimit makes limit the first position that is not accepted. The caller holds

@@ -76,7 +76,6 @@ func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
 	l.waiters = slices.Insert(l.waiters, at, w)
 	l.waiting.Add(1) // W1
 	l.refresh()      // W2
-	l.wakeForRoom()
 	l.mu.Unlock()
 
 	tick := time.NewTicker(stillEvery)
@@ -192,15 +191,13 @@ func (l *Log[T]) leave(w *waiter) {
 		l.waiters = slices.Delete(l.waiters, k, k+1)
 		l.waiting.Add(-1)
 	}
-	l.refresh()
-	l.wakeForRoom() // a wake-up that this one did not use is the next one's
+	l.refresh() // a wake-up that this one did not use is the next one's
 }
 
 // release wakes publishers for the room that cursors have made.
 func (l *Log[T]) release() {
 	l.mu.Lock()
 	l.refresh()
-	l.wakeForRoom()
 	l.mu.Unlock()
 }
 

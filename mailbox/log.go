@@ -206,14 +206,15 @@ func (l *Log[T]) stop() uint64 {
 // the room that has come: whoever finds it first, since the cursor that has made
 // it may come to see that it is not the full one any more. The caller holds mu.
 func (l *Log[T]) refresh() {
+	head := l.Head() // for both: if there was room beyond it, somebody is woken for it, though it may be gone
 	if len(l.cursors.all) > 0 {
-		l.setLimit(l.gate())
+		l.setLimit(l.gate(head))
 	} else {
 		// Nobody would get a new event; what was claimed for a cursor that
 		// leaves is still accepted.
 		l.setLimit(l.rest.pos)
 	}
-	l.wakeForRoom()
+	l.wakeForRoom(head)
 }
 
 // setLimit makes limit the first position that is not accepted. The caller holds
@@ -229,14 +230,13 @@ func (l *Log[T]) setLimit(limit uint64) {
 	l.open.Store(open)
 }
 
-// gate returns a limit that no gating cursor's is below. If there is no room for the
-// next publication, it may be lower than it could be, and a cursor that has none is
-// appointed as the one that wakes those who wait. The caller holds mu.
+// gate returns a limit that no gating cursor's is below. If there is no room for a
+// publication at next, it may be lower than it could be, and a cursor that has none
+// is appointed as the one that wakes those who wait. The caller holds mu.
 //
 // Like the sweeper's, the appointment keeps cursors from looking at each other
 // whenever one of them moves: none but this one can make room.
-func (l *Log[T]) gate() uint64 {
-	next := l.Head()
+func (l *Log[T]) gate(next uint64) uint64 {
 	for {
 		// Who has claimed a slot beyond the limit waits for the lowest cursor, and
 		// needs to know exactly; all others are content with any that is full.

@@ -203,12 +203,12 @@ func (l *Log[T]) release() {
 
 // wakeForRoom wakes as many waiters as there is room for, all if the log takes
 // no more events. The caller holds mu and has refreshed.
-func (l *Log[T]) wakeForRoom() {
+func (l *Log[T]) wakeForRoom(head uint64) {
 	if len(l.waiters) == 0 {
 		return
 	}
 	n := 0
-	if limit, head := l.limit.Load(), l.Head(); limit > head {
+	if limit := l.limit.Load(); limit > head {
 		n = int(min(limit-head, uint64(len(l.waiters))))
 	}
 	if l.mode == modeClosed || len(l.cursors.all) == 0 {

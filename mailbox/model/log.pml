@@ -1,15 +1,18 @@
 /*
- * log.pml: claim a slot, fill it, hand it to the readers; link the next segment;
+ * log.pml: claim slots, fill them, hand them to the readers; link the next segment;
  * find the head of the log while all that goes on.
  *
  * Claims: every reader sees every accepted event from its start on, once, the
  * events of one producer in the order they were published, and all readers see
  * one order. A newcomer's start is not below a claim made before it spoke up,
- * so whoever claims from its start on reads the limit after it was lowered.
+ * so whoever claims from its start on reads the limit after it was lowered; nor is
+ * it in the middle of a batch, of which one store hands over all slots: nobody
+ * looks at one of them before.
  *
- * A producer may give up after its claim (a tombstone). Readers are always
- * awake here (wake.pml), there is always room (gate.pml), nothing is cleared
- * (clear.pml).
+ * A producer claims as many slots as it likes, and may give up after that: then
+ * each slot is brought to its end by itself, and from some one on they are
+ * tombstones. Readers are always awake here (wake.pml), there is always room
+ * (gate.pml), nothing is cleared (clear.pml).
  */
 #ifndef PRODS
 #define PRODS 2
@@ -17,13 +20,16 @@
 #ifndef EVENTS
 #define EVENTS 2
 #endif
+#ifndef OTHERS
+#define OTHERS EVENTS                       /* events of each producer but the first */
+#endif
 #ifndef NEWCOMER
 #define NEWCOMER 1                          /* reader 1 subscribes at some time; else it is there from the start */
 #endif
 #define READERS 2
 #define SEG 2                               /* slots in a segment */
-#define SLOTS (PRODS * EVENTS)
-#define SEGS (SLOTS / SEG + PRODS)          /* linked ones, and one in each producer's hand */
+#define SLOTS (EVENTS + (PRODS - 1) * OTHERS)
+#define SEGS ((SLOTS + 1) / SEG + PRODS)          /* linked ones, and one in each producer's hand */
 #define NIL 0
 
 #define EMPTY 0
@@ -44,6 +50,7 @@ byte tail = 1;
 bool lowered;                               /* the newcomer has set soft and limit to 0 */
 bool joined;                                /* ghost: Subscribe has returned */
 byte before;                                /* ghost: one past the last claim made before */
+byte stands[READERS];                       /* ghost: the position of a reader */
 bool accepted[SLOTS];                       /* ghost: published READY */
 byte count[READERS];                        /* ghost: events read */
 byte want[READERS * PRODS];                 /* ghost: lowest event number that may come next */
@@ -62,26 +69,23 @@ inline Alloc(n) {
 	}
 }
 
-inline Claimed() {
-	assert(!joined || i >= SEG || seg[s].base + i >= start);
+inline Claimed(upTo) {
+	assert(upTo <= SEG);
+	assert(!joined || seg[s].base + i >= start);
 	if
-	:: i < SEG && !lowered && seg[s].base + i >= before -> before = seg[s].base + i + 1
+	:: !lowered && seg[s].base + upTo > before -> before = seg[s].base + upTo
 	:: else
-	fi
+	fi;
+	seg[s].claim = upTo
 }
 
-proctype Producer(byte id) {
-	byte s, n, i, k;
+proctype Producer(byte id; byte events) {
+	byte s, n, i, k, j;                     /* n slots from i on are claimed and not settled */
 	do
-	:: k < EVENTS ->
+	:: k < events ->
 again:
 		s = tail;
-#ifdef MUTANT_NONATOMIC_CLAIM
 		i = seg[s].claim;
-		d_step { seg[s].claim = i + 1; Claimed() };
-#else
-		d_step { i = seg[s].claim; seg[s].claim++; Claimed() };             /* P1 */
-#endif
 		if
 		:: i >= SEG ->                                                      /* extend */
 			n = seg[s].next;
@@ -110,19 +114,74 @@ again:
 			goto again
 		:: else
 		fi;
+		atomic {
+			n = 1;
+			do
+#ifndef MUTANT_BATCH_BEYOND_SEGMENT
+			:: n < events - k && i + n < SEG -> n++
+#else
+			:: n < events - k -> n++
+#endif
+			:: break
+			od
+		};
+#ifdef MUTANT_NONATOMIC_CLAIM
+		d_step { Claimed(i + n) };
+#else
+#ifdef MUTANT_BATCH_IN_TWO_CLAIMS
 		if
-		:: true ->
+		:: n > 1 && seg[s].claim == i -> d_step { Claimed(i + 1) }
+		:: else
+		fi;
+		if
+		:: atomic { seg[s].claim == i || n > 1 && seg[s].claim == i + 1 -> Claimed(i + n) }
+#else
+		if
+		:: atomic { seg[s].claim == i -> Claimed(i + n) }                   /* P1 */
+#endif
+		:: else -> d_step { s = 0; n = 0; i = 0 }; goto again
+		fi;
+#endif
+		if
+		:: true ->                                                          /* fill */
 #ifdef MUTANT_READY_BEFORE_VALUE
 			d_step { seg[s].state[i] = READY; accepted[seg[s].base + i] = true };
-			seg[s].value[i] = id * EVENTS + k + 1;
-#else
-			seg[s].value[i] = id * EVENTS + k + 1;                          /* P3 */
-			d_step { seg[s].state[i] = READY; accepted[seg[s].base + i] = true }; /* P4 */
 #endif
-		:: true ->
-			seg[s].state[i] = TOMB
-		fi;
-		d_step { k++; s = 0; n = 0; i = 0 }
+			j = 0;
+			do
+			:: j < n ->
+				seg[s].value[i + j] = id * EVENTS + k + j + 1;              /* P3 */
+				if
+				:: j > 0 ->
+					d_step {
+						seg[s].state[i + j] = READY; accepted[seg[s].base + i + j] = true;
+						assert(stands[0] != seg[s].base + i + j);           /* a plain write */
+						assert(stands[1] != seg[s].base + i + j)
+					}
+				:: else
+#ifdef MUTANT_FIRST_READY_FIRST
+					-> d_step { seg[s].state[i] = READY; accepted[seg[s].base + i] = true }
+#endif
+				fi;
+				j++
+			:: else -> break
+			od;
+			atomic {
+				seg[s].state[i] = READY; accepted[seg[s].base + i] = true;  /* P4 */
+				k = k + n; s = 0; n = 0; i = 0; j = 0
+			}
+		:: true ->                                                          /* settle each, or bury */
+			do
+			:: n > 0 && j == 0 ->
+				seg[s].value[i] = id * EVENTS + k + 1;                      /* P3 */
+				d_step { seg[s].state[i] = READY; accepted[seg[s].base + i] = true; i++; n--; k++ } /* P4 */
+			:: n > 0 ->
+				j = 1;
+				d_step { seg[s].state[i] = TOMB; i++; n--; k++ }
+			:: n == 0 -> break
+			od;
+			atomic { s = 0; i = 0; j = 0 }
+		fi
 	:: else -> break
 	od
 }
@@ -147,14 +206,9 @@ proctype Reader(byte r) {
 		i = seg[s].claim;
 #endif
 		atomic {
-#ifndef MUTANT_HEAD_COUNTS_OVERRUN
-			if
-			:: i > SEG -> i = SEG
-			:: else
-			fi;
-#endif
 			at = seg[s].base + i;
 			start = at;
+			stands[1] = at;
 			joined = true;
 			assert(start >= before)
 		}
@@ -193,7 +247,7 @@ end_slot:
 				v = 0
 			}
 		fi;
-		d_step { i++; at++ }
+		d_step { i++; at++; stands[r] = at }
 	od
 }
 
@@ -201,8 +255,9 @@ init {
 	byte p, first, second;
 	atomic {
 		used[1] = true;
+		stands[1] = (NEWCOMER -> 255 : 0);
 		do
-		:: p < PRODS -> run Producer(p); p++
+		:: p < PRODS -> run Producer(p, (p == 0 -> EVENTS : OTHERS)); p++
 		:: else -> break
 		od;
 		run Reader(0);

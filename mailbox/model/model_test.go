@@ -27,22 +27,28 @@ type mutant struct {
 var models = []struct {
 	file    string
 	sizes   []size
+	large   []size // those for which it pays to compile the search with optimization
 	mutants map[string]mutant
 }{
 	{
 		file: "log.pml",
 		sizes: []size{
 			{"PRODS=2", "EVENTS=2", "NEWCOMER=0"},
+			{"PRODS=2", "EVENTS=2", "OTHERS=1", "NEWCOMER=1"},
+		},
+		large: []size{
 			{"PRODS=3", "EVENTS=1", "NEWCOMER=1"},
 		},
 		mutants: map[string]mutant{
-			"NONATOMIC_CLAIM":     {size{"NEWCOMER=0"}, "seen["},
-			"READY_BEFORE_VALUE":  {size{"NEWCOMER=0"}, "v!=0"},
-			"LINK_WITHOUT_CAS":    {size{"NEWCOMER=0"}, "count["},
-			"TOMB_NOT_SKIPPED":    {size{"NEWCOMER=0"}, "count["},
-			"SKIP_UNREADY":        {size{"NEWCOMER=0"}, "count["},
-			"HEAD_BEFORE_LOWER":   {size{"PRODS=3", "EVENTS=1"}, "start>=before"},
-			"HEAD_COUNTS_OVERRUN": {size{"PRODS=3", "EVENTS=1"}, "joined"},
+			"NONATOMIC_CLAIM":      {size{"PRODS=3", "EVENTS=1", "NEWCOMER=0"}, "seen["},
+			"READY_BEFORE_VALUE":   {size{"NEWCOMER=0"}, "v!=0"},
+			"FIRST_READY_FIRST":    {size{"NEWCOMER=0"}, "stands["},
+			"BATCH_BEYOND_SEGMENT": {size{"NEWCOMER=0"}, "(i+n)<="},
+			"BATCH_IN_TWO_CLAIMS":  {size{"PRODS=1", "EVENTS=3"}, "joined"},
+			"LINK_WITHOUT_CAS":     {size{"NEWCOMER=0"}, "count["},
+			"TOMB_NOT_SKIPPED":     {size{"NEWCOMER=0"}, "count["},
+			"SKIP_UNREADY":         {size{"NEWCOMER=0"}, "count["},
+			"HEAD_BEFORE_LOWER":    {size{"PRODS=1", "EVENTS=3"}, "start>=before"},
 		},
 	},
 	{
@@ -75,28 +81,42 @@ var models = []struct {
 	{
 		file: "gate.pml",
 		sizes: []size{
-			{"PRODS=2", "EVENTS=2", "NEWCOMER=0"},
-			{"PRODS=3", "EVENTS=1", "NEWCOMER=0"},
-			{"PRODS=2", "EVENTS=1", "NEWCOMER=1", "CAP0=1"},
-			{"PRODS=2", "EVENTS=1", "NEWCOMER=1", "CAP0=2", "GIVE_UP=2"},
+			{"PRODS=2", "EVENTS=2", "SECOND=0", "STUCK=1"},
+			{"PRODS=1", "EVENTS=3", "SECOND=1", "CAP0=3"},
+			{"PRODS=2", "EVENTS=1", "SECOND=1", "CAP0=2", "GIVE_UP=2"},
+			{"PRODS=2", "EVENTS=1", "SECOND=2", "CAP0=1", "CAP1=2", "STUCK=2"},
+		},
+		large: []size{
+			{"PRODS=3", "EVENTS=1", "SECOND=0"},
+			{"PRODS=2", "EVENTS=2", "OTHERS=1", "SECOND=1", "CAP0=2", "LEAVES=0"},
 		},
 		mutants: map[string]mutant{
-			"LIMIT_READ_BEFORE_CLAIM": {size{"EVENTS=1", "CAP0=2"}, "attached["},
-			"SUBSCRIBE_KEEPS_LIMIT":   {size{"EVENTS=1", "CAP0=2"}, "attached["},
-			"DETACH_WITHOUT_WAKE":     {size{"EVENTS=1", "CAP0=2"}, "done=="},
-			"LOOK_BEFORE_WAITING":     {size{"NEWCOMER=0"}, "done=="},
-			"NO_SECOND_LOOK":          {size{"NEWCOMER=0"}, "done=="},
-			"PUBLISH_AFTER_WAITING":   {size{"NEWCOMER=0"}, "done=="},
-			"IDLE_WITHOUT_PUBLISH":    {size{"NEWCOMER=0"}, "done=="},
-			"CLAIMED_NOT_SERVED":      {size{"NEWCOMER=0"}, "done=="},
-			"TOMB_WITHOUT_WAKE":       {size{"NEWCOMER=0"}, "rd["},
-			"LEAVER_KEEPS_WAKE":       {size{"NEWCOMER=0", "PRODS=3", "EVENTS=1"}, "done=="},
+			"LIMIT_READ_BEFORE_CLAIM": {size{"PRODS=1", "CAP0=2"}, "attached["},
+			"SUBSCRIBE_KEEPS_LIMIT":   {size{"PRODS=1", "CAP0=2"}, "attached["},
+			"NEWCOMER_NOT_COUNTED":    {size{"PRODS=1", "CAP0=2"}, "attached["},
+			"LIMIT_OF_THE_FULL_ONE":   {size{"PRODS=1", "EVENTS=3", "CAP0=3"}, "attached["},
+			"LATE_NOT_COUNTED":        {size{"PRODS=1", "CAP0=2"}, "vain"},
+			"LOWEST_NOT_APPOINTED":    {size{"PRODS=1", "CAP0=2"}, "vain"},
+			"CLAIMED_NOT_SERVED":      {size{"PRODS=1", "CAP0=2"}, "vain"},
+			"DETACH_WITHOUT_WAKE":     {size{"PRODS=1", "CAP0=2"}, "vain"},
+			"TOMB_WITHOUT_WAKE":       {size{"PRODS=1", "CAP0=2"}, "rd["},
+			"APPOINT_WITHOUT_LOOK":    {size{"SECOND=0"}, "vain"},
+			"ROOM_WITHOUT_WAKE":       {size{"SECOND=0"}, "vain"},
+			"HEAD_READ_AGAIN":         {size{"SECOND=0"}, "vain"},
+			"LOOK_BEFORE_WAITING":     {size{"SECOND=0"}, "vain"},
+			"NO_SECOND_LOOK":          {size{"SECOND=0"}, "vain"},
+			"PUBLISH_AFTER_WAITING":   {size{"SECOND=0"}, "vain"},
+			"PUBLISH_AFTER_FULL":      {size{"SECOND=0"}, "vain"},
+			"LEAVER_KEEPS_WAKE":       {size{"SECOND=0"}, "vain"},
+			"IDLE_WITHOUT_PUBLISH":    {size{"SECOND=0"}, "stuck["},
 		},
 	},
 	{
 		file: "join.pml",
 		sizes: []size{
 			{"PRODS=2", "EVENTS=1"},
+		},
+		large: []size{
 			{"PRODS=1", "EVENTS=3"},
 		},
 		mutants: map[string]mutant{
@@ -105,23 +125,51 @@ var models = []struct {
 			"SUBSCRIBE_KEEPS_LIMIT": {size{"EVENTS=1"}, "unread"},
 			"FIRST_STARTS_AT_HEAD":  {size{"EVENTS=1"}, "slot["},
 			"CLOSE_UNDRAINED":       {size{"EVENTS=1"}, "slot["},
+			"END_BEFORE_STATES":     {size{"EVENTS=1"}, "readers["},
 		},
 	},
 	{
 		file: "clear.pml",
 		sizes: []size{
-			{"CURSORS=3", "EVENTS=2", "LEAVERS=1"},
 			{"CURSORS=2", "EVENTS=2", "LEAVERS=2"},
-			{"CURSORS=2", "EVENTS=3", "LEAVERS=1"},
+			{"CURSORS=2", "EVENTS=3", "LEAVERS=1", "META=2"},
+			{"CURSORS=2", "EVENTS=3", "LEAVERS=1", "META=3"},
+		},
+		large: []size{
+			{"CURSORS=3", "EVENTS=2", "LEAVERS=1"},
 		},
 		mutants: map[string]mutant{
-			"APPOINT_WITHOUT_LOOK": {size{"CURSORS=2", "EVENTS=2"}, "value["},
-			"PUBLISH_AFTER_WATCH":  {size{"CURSORS=2", "EVENTS=2"}, "value["},
-			"CLEAR_TO_OWN":         {size{"CURSORS=2", "EVENTS=2"}, "value["},
+			"APPOINT_WITHOUT_LOOK": {size{"CURSORS=2", "EVENTS=2"}, "swept>="},
+			"PUBLISH_AFTER_WATCH":  {size{"CURSORS=2", "EVENTS=2"}, "swept>="},
+			"CLOSE_WITHOUT_SWEEP":  {size{"CURSORS=2", "EVENTS=2"}, "swept>="},
+			"REST_NOT_SWEPT":       {size{"CURSORS=2", "EVENTS=2", "LEAVERS=2"}, "swept>="},
+			"DUE_NOT_LOWERED":      {size{"CURSORS=2", "META=2"}, "swept>="},
+			"CLEAR_TO_OWN":         {size{"CURSORS=2", "EVENTS=2", "META=1"}, "value["},
+			"START_AFTER_CLAIM":    {size{"CURSORS=2", "EVENTS=2", "META=1"}, "value["},
 			"IN_HAND_LET_GO":       {size{"CURSORS=2", "EVENTS=2"}, "value["},
-			"CLOSE_WITHOUT_SWEEP":  {size{"CURSORS=2", "EVENTS=2"}, "value["},
+			"ADDED_AFTER_LIMIT":    {size{"CURSORS=3", "EVENTS=2"}, "value["},
 			"SWEEP_UNLOCKED":       {size{"CURSORS=2", "EVENTS=2"}, "sweeping"},
-			"INDEX_AFTER_REFRESH":  {size{"CURSORS=3", "EVENTS=2"}, "value["},
+		},
+	},
+	{
+		file: "recycle.pml",
+		sizes: []size{
+			{"PRODS=1", "EVENTS=3"},
+			{"PRODS=1", "EVENTS=4", "SEG=2", "CLEARS=1"},
+		},
+		large: []size{
+			{"PRODS=2", "EVENTS=2", "OTHERS=1", "LEAVES=0"},
+		},
+		mutants: map[string]mutant{
+			"RECYCLE_AT_THE_FIRST":    {size{"PRODS=1", "EVENTS=3"}, "owner["},
+			"IN_HAND_LET_GO":          {size{"PRODS=1", "EVENTS=3"}, "owner["},
+			"RECYCLE_BEFORE_LINK":     {size{"PRODS=1", "EVENTS=3"}, "owner["},
+			"RECYCLE_BEFORE_CLEARING": {size{"PRODS=1", "EVENTS=4", "SEG=2", "CLEARS=1", "NEWCOMER=0", "LEAVES=0"}, "owner["},
+			"SEGMENT_USED_AGAIN":      {size{"EVENTS=2", "OTHERS=1", "NEWCOMER=0", "LEAVES=0"}, "owner["},
+			"NOT_EMPTIED":             {size{"PRODS=1", "EVENTS=3", "NEWCOMER=0", "LEAVES=0"}, "value["},
+			"ADDED_AFTER_LIMIT":       {size{"PRODS=1", "EVENTS=3"}, "stands["},
+			"APPOINT_WITHOUT_LOOK":    {size{"PRODS=1", "EVENTS=3"}, "low<="},
+			"PUBLISH_AFTER_WATCH":     {size{"PRODS=1", "EVENTS=3"}, "swept>="},
 		},
 	},
 }
@@ -133,9 +181,13 @@ func TestModelsHold(t *testing.T) {
 		t.Run(m.file, func(t *testing.T) {
 			t.Parallel()
 			var never map[string]bool // statements that no size has reached
-			for _, s := range m.sizes {
+			for k, s := range slices.Concat(m.sizes, m.large) {
 				start := time.Now()
-				out := search(t, m.file, "-O2", s)
+				optimize := "-O0"
+				if k >= len(m.sizes) {
+					optimize = "-O2"
+				}
+				out := search(t, m.file, optimize, s)
 				if !strings.Contains(out, "errors: 0") {
 					t.Errorf("%s %v: the model does not hold:\n%s", m.file, s, out)
 				}
@@ -201,7 +253,7 @@ func TestEveryMutantHasARow(t *testing.T) {
 func needSpin(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("takes half a minute")
+		t.Skip("takes a minute")
 	}
 	for _, tool := range []string{"spin", "gcc"} {
 		if _, err := exec.LookPath(tool); err != nil {

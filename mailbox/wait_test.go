@@ -340,3 +340,37 @@ func TestWhoIsFullMayBeAskedByAnybodyWhileAPublisherWaits(t *testing.T) {
 	stop.Store(true)
 	onlooker.Wait()
 }
+
+// Room is handed on by whoever finds it: between the consumer's move and its look
+// at who waits, a publisher takes a part of the room for itself.
+func TestRoomFoundByAPublisherIsNotLostToThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := mailbox.NewLog[int](nil)
+		_, r := subscribe(t, log, mailbox.CursorConfig[int]{Capacity: 1})
+		publish(t, log, 1)
+		done := make(chan error, 1)
+		go func() { done <- log.Append(t.Context(), 2) }()
+		synctest.Wait()
+		if log.Waiting() != 1 {
+			t.Fatalf("Waiting() = %d, want 1", log.Waiting())
+		}
+		r.Next()
+		r.Publish(false)
+		if err := log.Append(impatient(), 3); err != nil {
+			t.Fatalf("Append = %v, want that it finds the room", err)
+		}
+		r.Settle()
+		synctest.Wait()
+		for log.Waiting() > 0 {
+			if _, ok := r.Next(); !ok {
+				t.Fatal("a publisher waits beside an empty mailbox")
+			}
+			r.Publish(false)
+			r.Settle()
+			synctest.Wait()
+		}
+		if err := <-done; err != nil {
+			t.Errorf("Append = %v, want nil", err)
+		}
+	})
+}

@@ -88,7 +88,7 @@ var models = []struct {
 		},
 		large: []size{
 			{"PRODS=3", "EVENTS=1", "SECOND=0"},
-			{"PRODS=2", "EVENTS=2", "OTHERS=1", "SECOND=1", "CAP0=2", "LEAVES=0"},
+			{"PRODS=2", "EVENTS=2", "OTHERS=1", "SECOND=1", "CAP0=2", "LEAVES=0", "GIVE_UP=0"},
 		},
 		mutants: map[string]mutant{
 			"LIMIT_READ_BEFORE_CLAIM": {size{"PRODS=1", "CAP0=2"}, "attached["},
@@ -156,9 +156,7 @@ var models = []struct {
 		sizes: []size{
 			{"PRODS=1", "EVENTS=3"},
 			{"PRODS=1", "EVENTS=4", "SEG=2", "CLEARS=1"},
-		},
-		large: []size{
-			{"PRODS=2", "EVENTS=2", "OTHERS=1", "LEAVES=0"},
+			{"PRODS=2", "EVENTS=2", "OTHERS=1", "NEWCOMER=0", "LEAVES=0"},
 		},
 		mutants: map[string]mutant{
 			"RECYCLE_AT_THE_FIRST":    {size{"PRODS=1", "EVENTS=3"}, "owner["},

@@ -44,8 +44,8 @@ type SystemConfig struct {
 	// once, then every second, with topic and name of each. It must not block.
 	Held func(topics, names []string, waited time.Duration)
 	// Beside is a system to share protoactor-go's registry of names with, which
-	// takes 2.9 MB and 2 ms (BenchmarkNewSystem). The trees have nothing else in common. It must be closed
-	// after this one.
+	// takes 2.9 MB and 2 ms (BenchmarkNewSystem). The trees have nothing else
+	// in common. It must be closed after this one.
 	Beside *System
 	// Logger receives what protoactor-go has to say. Nil is silent.
 	Logger *slog.Logger

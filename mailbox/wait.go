@@ -201,8 +201,8 @@ func (l *Log[T]) release() {
 	l.mu.Unlock()
 }
 
-// wakeForRoom wakes as many waiters as there is room for, all if the log takes
-// no more events. The caller holds mu and has refreshed.
+// wakeForRoom wakes as many waiters as there is room for from head on, all if the
+// log takes no more events. Only refresh calls it, with mu held.
 func (l *Log[T]) wakeForRoom(head uint64) {
 	if len(l.waiters) == 0 {
 		return

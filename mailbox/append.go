@@ -173,6 +173,9 @@ func (l *Log[T]) appendSlow(ctx context.Context, v T, m *Meta, seg *segment[T], 
 // admit decides whether position pos may be claimed. It returns false when the
 // caller, whose waiter is w if it has waited before, should wait and look again.
 func (l *Log[T]) admit(ctx context.Context, pos uint64, w *waiter) (bool, error) {
+	if pos >= l.limit.Load() {
+		l.relieve(pos)
+	}
 	l.mu.Lock()
 	if err := l.refused(ctx); err != nil {
 		l.mu.Unlock()
@@ -256,6 +259,7 @@ func (l *Log[T]) settleLate(ctx context.Context, pos uint64) error {
 		l.mu.Unlock()
 	}()
 	for {
+		l.relieve(pos)
 		l.mu.Lock()
 		l.refresh()
 		if pos < l.limit.Load() {

@@ -11,15 +11,38 @@ type CursorConfig[T any] struct {
 	Capacity int
 	// Overflow is what happens when Capacity events wait. Zero is Block.
 	Overflow Overflow
-	// Key makes Latest keep the newest event of each key.
+	// Key makes Latest keep the newest event of each key, and is the key of Keyed.
+	// It is called with the mailbox locked: like Filter and Priority, it must
+	// neither block nor panic nor use the mailbox.
 	Key func(T) string
+	// Keyed hands out the events of one key one after the other, each after the
+	// [Hold] of the one before has been released, or its consumer has asked for
+	// the next event.
+	Keyed bool
+	// Filter, if set, says which events the mailbox wants. The others cost it
+	// neither room nor a wake-up.
+	Filter func(T, *Meta) bool
+	// Filtered, if set, sees each event that Filter does not want, with the
+	// mailbox locked.
+	Filtered func(Item[T])
+	// Priority, if set, is the number of an event's lane, from 0 to Lanes-1 and
+	// taken as the nearest of these: higher ones go first, but for one in 17
+	// events that is of a lane that would starve.
+	Priority func(T) int
+	// Lanes is how many lanes there are.
+	Lanes int
+	// Shared says that several consumers take from the mailbox; see [Inbox.Reader].
+	Shared bool
 	// Wake is called by publishers when the mailbox sleeps and there is
-	// something to read. It must not block.
+	// something to read. It must not block. Of several consumers it wakes one that
+	// is idle, if any is.
 	Wake func()
+	// WakeAll wakes all of several consumers.
+	WakeAll func()
 	// Owner is what the gatekeeper gets to see of a full mailbox.
 	Owner any
 	// Overflowed receives what does not fit under DeadLetter. It is called
-	// with the cursor locked: it must not block nor call the cursor.
+	// with the mailbox locked: it must not block nor call the cursor.
 	Overflowed func(Item[T])
 	// Discarded, if set, sees each event that a policy drops, under the same
 	// condition.
@@ -34,22 +57,20 @@ type CursorConfig[T any] struct {
 // Cursor is the place of one consumer in a log, with its capacity and policy.
 //
 // Methods are safe for concurrent use, except that Sleep belongs to the
-// consumer. Reading is the [Reader]'s.
+// consumer of a cursor without an inbox. Reading is the [Reader]'s.
 type Cursor[T any] struct {
-	log        *Log[T]
-	name       string
-	capacity   uint64
-	overflow   Overflow
-	wake       func()
-	owner      any
-	overflowed func(Item[T])
-	discarded  func(Item[T])
-	dropped    func(Drops)
+	log      *Log[T]
+	name     string
+	capacity uint64
+	overflow Overflow
+	wake     func()
+	owner    any
 
 	start uint64        // first position that is this cursor's
 	end   atomic.Uint64 // first position that is not, once detached
 	tombs atomic.Uint64 // tombstones in [start, end), passed or not
-	box   *box[T]       // where a policy that drops keeps what it accepted
+	feed  feeder        // it feeds an inbox; nil if its consumer reads the log
+	inbox *Inbox[T]     // that inbox, if Subscribe has made it
 
 	places [kinds]int // in the log's sets, from 1; 0 is none
 	serial uint64     // in order of subscription
@@ -59,7 +80,9 @@ type Cursor[T any] struct {
 	// plus one while the event before it is in hand and must stay in the log.
 	place  atomic.Uint64
 	passed atomic.Uint64 // tombstones in [start, place)
-	_      [cacheLine - 16]byte
+	// absorbed is the first position that is not in the inbox, of a feed.
+	absorbed atomic.Uint64
+	_        [cacheLine - 24]byte
 
 	parked      atomic.Bool // is in, or was just taken from, the log's list of sleepers
 	nextSleeper *Cursor[T]
@@ -70,17 +93,33 @@ type Cursor[T any] struct {
 //
 // It returns [ErrClosed] when the log is closed.
 func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) {
-	c := &Cursor[T]{
-		log: l, name: cfg.Name, capacity: uint64(cfg.Capacity), overflow: cfg.Overflow,
-		wake: cfg.Wake, owner: cfg.Owner, overflowed: cfg.Overflowed,
-		discarded: cfg.Discarded, dropped: cfg.Dropped,
+	if cfg.needsInbox() {
+		in := NewInbox(cfg)
+		c, err := attachFeed(in, l, "", func(v T) T { return v })
+		if err != nil {
+			return nil, nil, err
+		}
+		c.inbox = in
+		return c, in.Reader(), nil
 	}
-	c.end.Store(noLimit)
+	c := &Cursor[T]{
+		log: l, name: cfg.Name, capacity: uint64(cfg.Capacity), overflow: cfg.Overflow, wake: cfg.Wake, owner: cfg.Owner,
+	}
+	var r *Reader[T]
+	if err := l.attach(c, func(from *Reader[T]) { r = from }); err != nil {
+		return nil, nil, err
+	}
+	return c, r, nil
+}
 
+// attach makes c a cursor of the log. It calls began with a reader at c's start
+// before c gets its first event.
+func (l *Log[T]) attach(c *Cursor[T], began func(*Reader[T])) error {
+	c.end.Store(noLimit)
 	l.mu.Lock()
 	if l.mode == modeClosed {
 		l.mu.Unlock()
-		return nil, nil, ErrClosed
+		return ErrClosed
 	}
 	limit := l.stop()
 	at := l.head()
@@ -96,12 +135,10 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 	at.seg.markRun(at.i)
 	c.start = at.pos
 	c.place.Store(2 * c.start)
-	r := &Reader[T]{c: c, seg: at.seg, at: at.i}
-	if c.overflow.Lossy() {
-		c.box = newBox(c, cfg.Key, *r)
-		r.leave()
-		r.item = new(boxed[T])
-		l.lossy.Store(nil)
+	c.absorbed.Store(c.start)
+	began(&Reader[T]{c: c, seg: at.seg, at: at.i})
+	if c.feed != nil {
+		l.fed.Store(nil)
 	}
 	if c.overflow.gates() {
 		limit = min(limit, c.limit())
@@ -116,7 +153,7 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 	l.setLimit(limit)
 	l.mu.Unlock()
 	l.sweep()
-	return c, r, nil
+	return nil
 }
 
 // Detach ends the cursor's part in publications: it gates none from then on.
@@ -139,8 +176,8 @@ func (c *Cursor[T]) Detach() {
 		// Another one takes its place, of which it is not known whether it has room.
 		l.roomyTo = min(l.roomyTo, l.gating.remove(c))
 	}
-	if c.box != nil {
-		l.lossy.Store(nil)
+	if c.feed != nil {
+		l.fed.Store(nil)
 	}
 	if len(l.cursors.all) == 0 {
 		l.rest = end
@@ -172,6 +209,9 @@ func (c *Cursor[T]) Close() {
 	l.sweep()
 }
 
+// Inbox returns the inbox that the cursor feeds, nil if its consumer reads the log.
+func (c *Cursor[T]) Inbox() *Inbox[T] { return c.inbox }
+
 // Capacity returns how many events may wait; 0 means without bound.
 func (c *Cursor[T]) Capacity() int {
 	if c.overflow == Unbounded {
@@ -186,31 +226,34 @@ func (c *Cursor[T]) Overflow() Overflow { return c.overflow }
 // Len returns how many events wait. It counts what its consumer has taken since
 // it last published its position (see [Reader.Publish]), and publications that
 // are under way.
-func (c *Cursor[T]) Len() int { return c.lenFrom(c.taken(), c.passed.Load()) }
+func (c *Cursor[T]) Len() int {
+	if c.inbox != nil {
+		return c.inbox.Len()
+	}
+	return c.lenFrom(c.taken(), c.passed.Load())
+}
 
 // LenFrom is Len as seen from r, a copy of the consumer's reader.
-func (c *Cursor[T]) LenFrom(r *Reader[T]) int { return c.lenFrom(r.pos(), r.tombs) }
+func (c *Cursor[T]) LenFrom(r *Reader[T]) int {
+	if c.inbox != nil {
+		return c.inbox.Len()
+	}
+	return c.lenFrom(r.pos(), r.tombs)
+}
 
 func (c *Cursor[T]) lenFrom(pos, tombs uint64) int {
-	if c.box != nil {
-		return c.box.len()
-	}
 	head := min(c.log.Head(), c.end.Load())
 	return max(0, int(head-pos)-int(c.tombs.Load()-tombs))
 }
 
-// Inspect calls f with what the overflow policy has done so far, after taking
-// over what the mailbox lags behind, and keeps that from changing until f
-// returns. A policy that does not drop has done nothing and is not held up.
+// Inspect is [Inbox.Inspect] for a cursor that feeds one. Another one has done
+// nothing and is not held up.
 func (c *Cursor[T]) Inspect(f func(Drops)) {
-	if c.box == nil {
+	if c.inbox == nil {
 		f(Drops{})
 		return
 	}
-	c.absorb()
-	c.box.mu.Lock()
-	defer c.box.mu.Unlock()
-	f(c.box.total)
+	c.inbox.Inspect(f)
 }
 
 // Sleep puts the mailbox on the list of those that the next publication wakes.
@@ -242,6 +285,9 @@ func (c *Cursor[T]) limit() uint64 { return c.taken() + c.capacity }
 
 // kept returns the first position whose event must stay.
 func (c *Cursor[T]) kept() uint64 {
+	if c.feed != nil {
+		return c.absorbed.Load()
+	}
 	p := c.place.Load()
 	return p/2 - p%2
 }

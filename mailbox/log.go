@@ -116,7 +116,7 @@ type Log[T any] struct {
 	waiters []*waiter
 	gating  set[T]                       // attached ones that hold publishers back
 	roomyTo int                          // the first of gating that may have no room for the next publication
-	lossy   atomic.Pointer[[]*Cursor[T]] // attached ones that drop; nil once it is no longer right
+	fed     atomic.Pointer[[]*Cursor[T]] // attached ones that feed an inbox; nil once it is no longer right
 	rest    place[T]                     // where the last attached cursor left off: the next first one starts there and takes seg
 	tombs   uint64                       // tombstones from rest on, while no cursor is attached
 
@@ -291,32 +291,41 @@ func (l *Log[T]) extend(seg *segment[T]) {
 	}
 	l.tail.CompareAndSwap(seg, next)
 	if linked {
-		// Once per segment, mailboxes that drop take over what they lag
-		// behind, so that a stuck one holds at most its capacity and two
-		// segments.
-		for _, c := range l.dropping() {
-			if c.taken() < seg.base {
-				c.absorb()
+		// Once per segment, inboxes take over what they lag behind, so that
+		// a stuck one holds at most its capacity and two segments.
+		for _, c := range l.feeds() {
+			if c.absorbed.Load() < seg.base {
+				c.feed.absorbFor()
 			}
 		}
 	}
 }
 
-// dropping returns the attached cursors whose policy drops.
-func (l *Log[T]) dropping() []*Cursor[T] {
-	if known := l.lossy.Load(); known != nil {
+// feeds returns the attached cursors that feed an inbox.
+func (l *Log[T]) feeds() []*Cursor[T] {
+	if known := l.fed.Load(); known != nil {
 		return *known
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var lossy []*Cursor[T]
+	var fed []*Cursor[T]
 	for _, c := range l.cursors.all {
-		if c.box != nil {
-			lossy = append(lossy, c)
+		if c.feed != nil {
+			fed = append(fed, c)
 		}
 	}
-	l.lossy.Store(&lossy)
-	return lossy
+	l.fed.Store(&fed)
+	return fed
+}
+
+// relieve has the inboxes that have no room for position pos absorb, since what
+// they do not want makes room. The caller has nothing locked.
+func (l *Log[T]) relieve(pos uint64) {
+	for _, c := range l.feeds() {
+		if c.overflow.gates() && c.limit() <= pos {
+			c.feed.relieve()
+		}
+	}
 }
 
 // slots returns size empty slots.

@@ -10,20 +10,23 @@ import (
 // A Reader is a small value: a copy taken by the owner is a checkpoint from
 // which another goroutine may go on, if the owner has stopped for good.
 type Reader[T any] struct {
-	c     *Cursor[T]
+	c     *Cursor[T] // whose log is read, or
+	in    *Inbox[T]  // what is read instead
 	seg   *segment[T]
-	run   []slot[T] // found ready: slots of seg from at on, or the last event from the box
+	run   []slot[T] // found ready: slots of seg from at on, or the last event from the inbox
 	at    int
 	k     int    // how many of run have been taken
 	tombs uint64 // tombstones stepped over
-	boxed uint64 // events taken from the box
+	boxed uint64 // events taken from the inbox
+	rest  bool   // takes what is left, whatever the keys
 	item  *boxed[T]
 }
 
-// boxed is the event that was taken from a box last.
+// boxed is the event that was taken from an inbox last.
 type boxed[T any] struct {
 	Item[T]
-	run [1]slot[T] // its event, as [Reader.Next] wants it
+	key *keyTurn[T] // busy with it
+	run [1]slot[T]  // its event, as [Reader.Next] wants it
 }
 
 // lookahead is how many slots at most are found ready at a time.
@@ -43,11 +46,11 @@ func (r *Reader[T]) stand(seg *segment[T], i int) {
 // Item is an event that has been moved out of the log.
 type Item[T any] struct {
 	Event       T
+	Topic       string // of the [Feed]
 	Seq         uint64
 	PublishedAt time.Time
 	Meta        *Meta
-
-	key string // under Latest, asked for once: the function is the user's
+	Injected    any // what came with it by [Inbox.Inject]
 }
 
 // Next takes the next event, false if there is none now. It does not block.
@@ -69,18 +72,10 @@ func (r *Reader[T]) Take() T {
 	return r.run[r.k-1].v // C2
 }
 
-// find looks for ready slots, or takes an event out of the box.
+// find looks for ready slots, or takes an event out of the inbox.
 func (r *Reader[T]) find() bool {
-	if box := r.c.box; box != nil {
-		item, ok := box.pop()
-		if !ok {
-			return false
-		}
-		r.boxed++
-		r.item.Item = item
-		r.item.run[0].v = item.Event
-		r.run, r.k = r.item.run[:], 0
-		return true
+	if r.in != nil {
+		return r.in.pop(r)
 	}
 	for r.onward() {
 		i := r.next()
@@ -124,8 +119,8 @@ func (r *Reader[T]) onward() bool {
 
 // Ready reports whether Next has something to do.
 func (r *Reader[T]) Ready() bool {
-	if r.c.box != nil {
-		return r.c.box.ready()
+	if r.in != nil {
+		return r.in.ready()
 	}
 	return r.ready()
 }
@@ -145,8 +140,8 @@ func (r *Reader[T]) ready() bool {
 // publication that it is part of is still under way. A reader that has let go of
 // the last event holds nothing of the log from then on.
 func (r *Reader[T]) Drained() bool {
-	if r.c.box != nil {
-		return r.c.box.drained()
+	if r.in != nil {
+		return r.in.drained()
 	}
 	if r.pos() < r.c.end.Load() {
 		return false
@@ -172,9 +167,9 @@ func (r *Reader[T]) leave() {
 // Publish costs an atomic write, so consumers call it once for a number of
 // events; it neither blocks nor calls anybody. Settle must follow.
 func (r *Reader[T]) Publish(inHand bool) {
-	if r.c.box != nil {
+	if r.in != nil {
 		if !inHand {
-			*r.item = boxed[T]{}
+			*r.item = boxed[T]{key: r.item.key}
 		}
 		return
 	}
@@ -184,7 +179,7 @@ func (r *Reader[T]) Publish(inHand bool) {
 // Settle wakes publishers and clears memory after a Publish. It takes locks of
 // the log, so the caller holds none.
 func (r *Reader[T]) Settle() {
-	if r.c.box == nil {
+	if r.in == nil {
 		r.c.published()
 	}
 }
@@ -192,7 +187,7 @@ func (r *Reader[T]) Settle() {
 // Taken returns how many events this reader and those it was copied from have
 // taken from the log.
 func (r *Reader[T]) Taken() uint64 {
-	if r.c.box != nil {
+	if r.in != nil {
 		return r.boxed
 	}
 	return r.pos() - r.c.start - r.tombs
@@ -201,7 +196,7 @@ func (r *Reader[T]) Taken() uint64 {
 // Seq returns the sequence number, from 1, of the event that Next returned last.
 // Like Last and Facts it may be asked until the next call of Next.
 func (r *Reader[T]) Seq() uint64 {
-	if r.c.box != nil {
+	if r.in != nil {
 		return r.item.Seq
 	}
 	return r.pos()
@@ -210,7 +205,7 @@ func (r *Reader[T]) Seq() uint64 {
 // Last returns the event that Next returned last. It must not have been let go
 // by Publish(false).
 func (r *Reader[T]) Last() T {
-	if r.c.box != nil {
+	if r.in != nil {
 		return r.item.Event
 	}
 	return r.run[r.k-1].v
@@ -219,9 +214,54 @@ func (r *Reader[T]) Last() T {
 // Facts returns what else is known of the event that Next returned last, under
 // the same condition as Last.
 func (r *Reader[T]) Facts() (publishedAt time.Time, m *Meta) {
-	if r.c.box != nil {
+	if r.in != nil {
 		return r.item.PublishedAt, r.item.Meta
 	}
 	i := uint64(r.next() - 1)
 	return r.seg.publishedAt(i), r.seg.metaAt(i)
 }
+
+// Held reports whether the reader is an inbox's, where an event has left its place
+// when it is taken.
+func (r *Reader[T]) Held() bool { return r.in != nil }
+
+// Topic returns the topic of the event that Next returned last, if it came by a
+// [Feed].
+func (r *Reader[T]) Topic() string {
+	if r.in == nil {
+		return ""
+	}
+	return r.item.Topic
+}
+
+// Injected returns what came by [Inbox.Inject] with the event that Next returned
+// last.
+func (r *Reader[T]) Injected() any {
+	if r.in == nil {
+		return nil
+	}
+	return r.item.Injected
+}
+
+// Hold takes over the right of the event that Next returned last to be the only one
+// of its key.
+func (r *Reader[T]) Hold() Hold[T] {
+	if r.in == nil {
+		return Hold[T]{}
+	}
+	h := Hold[T]{in: r.in, key: r.item.key}
+	r.item.key = nil
+	return h
+}
+
+// Release gives that right back, if nobody has taken it over: the event is done.
+func (r *Reader[T]) Release() {
+	if r.in != nil && r.item.key != nil {
+		h := r.Hold()
+		h.Release()
+	}
+}
+
+// Rest makes Next return what is left in an inbox in the order of its age, whatever
+// the keys, and without a right: nobody handles it any more.
+func (r *Reader[T]) Rest() { r.rest = true }

@@ -77,6 +77,7 @@ func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
 	l.waiting.Add(1) // W1
 	l.refresh()      // W2
 	l.mu.Unlock()
+	l.relieve(pos) // an inbox that is full no more says so to those that wait by now
 
 	tick := time.NewTicker(stillEvery)
 	defer tick.Stop()

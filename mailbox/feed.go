@@ -13,7 +13,6 @@ type feeder interface {
 	underWay() uint64 // publications that cannot be absorbed yet
 	ended() bool      // detached and absorbed to its end
 	link() *feedLink
-	alone() []feeder // a slice of only this feed
 
 	// With nothing locked, or locked:
 
@@ -45,7 +44,6 @@ type feed[T, E any] struct {
 	topic   string
 	convert func(T) E
 	waiting uint64 // events of it in the inbox
-	self    [1]feeder
 }
 
 // Feed makes log feed the inbox. Items have the name of the topic. convert must not
@@ -64,7 +62,6 @@ func Feed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(T) E) 
 func attachFeed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(T) E) (*Cursor[T], error) {
 	f := &feed[T, E]{in: in, topic: topic, convert: convert}
 	f.feedLink.f = f
-	f.self[0] = f
 	c := &Cursor[T]{
 		log: log, name: in.cfg.Name, capacity: uint64(in.cap), overflow: in.cfg.Overflow,
 		wake: f.wake, owner: in.cfg.Owner, feed: f,
@@ -78,7 +75,6 @@ func attachFeed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(
 }
 
 func (f *feed[T, E]) link() *feedLink { return &f.feedLink }
-func (f *feed[T, E]) alone() []feeder { return f.self[:] }
 func (f *feed[T, E]) gave(n uint64)   { f.waiting += n }
 func (f *feed[T, E]) ready() bool     { return f.from.ready() }
 func (f *feed[T, E]) park()           { f.c.Sleep() }

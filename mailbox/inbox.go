@@ -61,7 +61,6 @@ type Inbox[E any] struct {
 	cfg    CursorConfig[E]
 	cap    int
 	shared bool // by several consumers
-	eager  bool // absorbs before each event that is taken: what comes may replace or precede what waits
 
 	woken atomic.Pointer[feedLink] // feeds that publishers have taken off their logs' lists
 
@@ -86,7 +85,6 @@ func NewInbox[E any](cfg CursorConfig[E]) *Inbox[E] {
 		lanes = cfg.Lanes
 	}
 	in.turns = newTurns[E](lanes, cfg.Keyed, cfg.Overflow == Latest)
-	in.eager = cfg.Overflow.Lossy() || lanes > 1
 	return in
 }
 
@@ -253,19 +251,13 @@ func (in *Inbox[E]) pop(r *Reader[E]) bool {
 	in.mu.Lock()
 	in.turns.release(r.item.key)
 	r.item.key = nil
-	absorbed := in.eager || in.turns.ready == 0
-	var moved []feeder // in the log, so that publishers or the sweeper may wait for it
-	if absorbed {
-		moved = in.absorb()
-	}
+	moved := in.absorb() // what has come may replace or precede what waits
 	n := in.turns.next(r.rest)
 	if n != nil {
 		r.boxed++
 		if n.feed != nil {
 			n.feed.took(1)
-			if !absorbed {
-				moved = n.feed.alone()
-			} else if len(in.feeds) > 1 {
+			if len(in.feeds) > 1 {
 				moved = append(moved, n.feed)
 			}
 		}
@@ -410,9 +402,10 @@ func (in *Inbox[E]) Sleeps() bool { return in.woken.Load() == nil } // B5
 func (in *Inbox[E]) ready() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.turns.ready > 0 || in.woken.Load() != nil {
+	if in.turns.ready > 0 {
 		return true
 	}
+	in.gather()
 	for _, l := range in.dirty {
 		if l.f.ready() { // B2
 			return true

@@ -37,7 +37,10 @@ const (
 
 type plainItem struct {
 	plainSlot
-	seq uint64
+	seq  uint64
+	key  string
+	lane int
+	turn int // when it entered its lane, 0 while it is behind others of its key
 }
 
 // plainCursor is a cursor of the plain log beside the real one.
@@ -50,8 +53,14 @@ type plainCursor struct {
 	place, placeOK int // of the position that was published, and how many were taken then
 	holding        bool
 
-	box        []plainItem // of a policy that drops, which has taken over what is before from
+	box        []plainItem // of a mailbox with an inbox, which has taken over what is before from
 	from       int
+	turn       int             // given last
+	busy       map[string]bool // keys in hand, of Keyed
+	inHand     string          // key of the event that was taken last, unless it is held apart
+	hasKey     bool
+	holds      []plainHold
+	passed     [3]int // how often the head of a lane was passed over
 	drops      mailbox.Drops
 	overflowed []uint64
 
@@ -62,13 +71,23 @@ type plainCursor struct {
 	toldOverflow  []uint64
 	asleep        bool
 	wakes, wanted int
+	slept         int // wakes at the last sleep
+}
+
+type plainHold struct {
+	key  string
+	real mailbox.Hold[int]
 }
 
 func (k *plainCursor) gates() bool {
 	return k.cfg.Overflow == mailbox.Block || k.cfg.Overflow == mailbox.Reject
 }
 
-func (k *plainCursor) boxed() bool { return !k.gates() && k.cfg.Overflow != mailbox.Unbounded }
+func (k *plainCursor) lossy() bool { return k.cfg.Overflow.Lossy() }
+
+func (k *plainCursor) boxed() bool {
+	return k.lossy() || k.cfg.Filter != nil || k.cfg.Keyed || k.cfg.Priority != nil
+}
 
 func (k *plainCursor) owns(pos int) bool { return k.start <= pos && (k.end < 0 || pos < k.end) }
 
@@ -82,11 +101,20 @@ func (p *plain) limit() int {
 		}
 	}
 	for _, k := range p.attached {
-		if room := k.place + k.cfg.Capacity; k.gates() && (limit < 0 || room < limit) {
+		if room := p.room(k); k.gates() && (limit < 0 || room < limit) {
 			limit = room
 		}
 	}
 	return limit
+}
+
+// room returns the first position that k has no room for.
+func (p *plain) room(k *plainCursor) int {
+	if k.boxed() {
+		p.absorb(k)
+		return k.from - len(k.box) + k.cfg.Capacity
+	}
+	return k.place + k.cfg.Capacity
 }
 
 // verdict returns what an impatient publication at pos has to expect. A claimed
@@ -105,7 +133,7 @@ func (p *plain) verdict(pos int, inside, claimed bool) error {
 		return nil
 	}
 	for _, k := range p.attached {
-		if k.cfg.Overflow == mailbox.Reject && k.place+k.cfg.Capacity <= pos {
+		if k.cfg.Overflow == mailbox.Reject && p.room(k) <= pos {
 			return &mailbox.FullError{Mailbox: k.cfg.Name, Capacity: k.cfg.Capacity}
 		}
 	}
@@ -115,7 +143,7 @@ func (p *plain) verdict(pos int, inside, claimed bool) error {
 func (p *plain) settle(pos int, s plainSlot) {
 	p.slots[pos] = s
 	for _, k := range slices.Concat(p.attached, p.leaving) {
-		if k.asleep {
+		if k.asleep && k.cfg.Filter == nil {
 			k.asleep = false
 			k.wanted++
 		}
@@ -125,12 +153,18 @@ func (p *plain) settle(pos int, s plainSlot) {
 // next returns what k's consumer gets.
 func (p *plain) next(k *plainCursor) (it plainItem, ok bool) {
 	if k.boxed() {
+		k.release()
 		p.absorb(k)
-		if len(k.box) == 0 {
+		i := k.nextTurn()
+		if i < 0 {
 			return it, false
 		}
-		it, k.box = k.box[0], k.box[1:]
+		it = k.box[i]
+		k.box = slices.Delete(k.box, i, i+1)
 		k.taken++
+		if k.cfg.Keyed {
+			k.busy[it.key], k.inHand, k.hasKey = true, it.key, true
+		}
 		return it, true
 	}
 	for k.pos < len(p.slots) && k.owns(k.pos) && p.slots[k.pos].state != underWay {
@@ -138,7 +172,7 @@ func (p *plain) next(k *plainCursor) (it plainItem, ok bool) {
 		k.pos++
 		if s.state == anEvent {
 			k.taken++
-			return plainItem{s, uint64(k.pos)}, true
+			return plainItem{plainSlot: s, seq: uint64(k.pos)}, true
 		}
 	}
 	return it, false
@@ -147,13 +181,75 @@ func (p *plain) next(k *plainCursor) (it plainItem, ok bool) {
 func (p *plain) absorb(k *plainCursor) {
 	for ; k.from < len(p.slots) && k.owns(k.from) && p.slots[k.from].state != underWay; k.from++ {
 		if p.slots[k.from].state == anEvent {
-			k.put(plainItem{p.slots[k.from], uint64(k.from) + 1})
+			k.put(plainItem{plainSlot: p.slots[k.from], seq: uint64(k.from) + 1})
 		}
 	}
 }
 
+// enter gives the box's item i its turn.
+func (k *plainCursor) enter(i int) {
+	k.turn++
+	k.box[i].turn = k.turn
+}
+
+// promote gives the oldest event of a key its turn.
+func (k *plainCursor) promote(key string) {
+	for i, it := range k.box {
+		if it.key == key && it.turn == 0 {
+			k.enter(i)
+			return
+		}
+	}
+}
+
+// release ends the hold of the event that was taken last.
+func (k *plainCursor) release() {
+	if k.hasKey {
+		k.hasKey = false
+		delete(k.busy, k.inHand)
+		k.promote(k.inHand)
+	}
+}
+
+// nextTurn returns which item is next, -1 if none is.
+func (k *plainCursor) nextTurn() int {
+	heads := [3]int{-1, -1, -1}
+	for i, it := range k.box {
+		if it.turn > 0 && (heads[it.lane] < 0 || it.turn < k.box[heads[it.lane]].turn) {
+			heads[it.lane] = i
+		}
+	}
+	lane := -1
+	for l := 2; l >= 0; l-- {
+		switch {
+		case heads[l] < 0:
+		case lane < 0:
+			lane = l
+		default:
+			if k.passed[l]++; k.passed[l] > 16 && k.passed[l] > k.passed[lane] {
+				lane = l
+			}
+		}
+	}
+	if lane < 0 {
+		return -1
+	}
+	k.passed[lane] = 0
+	return heads[lane]
+}
+
 func (k *plainCursor) put(it plainItem) {
 	k.drops.Accepted++
+	if k.cfg.Filter != nil && !k.cfg.Filter(it.v, it.meta) {
+		k.drops.Filtered++
+		return
+	}
+	if k.cfg.Key != nil {
+		it.key = k.cfg.Key(it.v)
+	}
+	if k.cfg.Priority != nil {
+		it.lane = min(max(k.cfg.Priority(it.v), 0), k.cfg.Lanes-1)
+	}
 	capacity := k.cfg.Capacity
 	if k.cfg.Overflow == mailbox.Latest {
 		if k.cfg.Key == nil {
@@ -161,13 +257,14 @@ func (k *plainCursor) put(it plainItem) {
 		}
 		for i := range k.box {
 			if k.cfg.Key == nil || k.cfg.Key(k.box[i].v) == k.cfg.Key(it.v) {
+				it.lane, it.turn = k.box[i].lane, k.box[i].turn
 				k.box[i] = it
 				k.drops.Superseded++
 				return
 			}
 		}
 	}
-	if len(k.box) == capacity {
+	if k.lossy() && len(k.box) == capacity {
 		switch k.cfg.Overflow {
 		case mailbox.DropNewest:
 			k.drops.Newest++
@@ -177,17 +274,29 @@ func (k *plainCursor) put(it plainItem) {
 			k.overflowed = append(k.overflowed, it.seq)
 			return
 		}
+		gone := k.box[0]
 		k.box = k.box[1:]
+		if k.cfg.Keyed && gone.turn > 0 {
+			k.promote(gone.key)
+		}
 		k.drops.Oldest++
 	}
 	k.box = append(k.box, it)
+	if behind := func(o plainItem) bool { return o.key == it.key }; k.cfg.Keyed &&
+		(k.busy[it.key] || slices.ContainsFunc(k.box[:len(k.box)-1], behind)) {
+		return
+	}
+	k.enter(len(k.box) - 1)
 }
 
 // waits returns how many of k's events wait behind pos: what is under way counts.
 func (p *plain) waits(k *plainCursor, pos int) int {
 	if k.boxed() {
 		p.absorb(k)
-		return len(k.box)
+		if k.lossy() {
+			return len(k.box)
+		}
+		return len(k.box) + p.underWay(k)
 	}
 	n := 0
 	for i := pos; i < len(p.slots) && k.owns(i); i++ {
@@ -198,10 +307,22 @@ func (p *plain) waits(k *plainCursor, pos int) int {
 	return n
 }
 
+// underWay returns how many publications hide what comes after them from k's inbox,
+// or are hidden.
+func (p *plain) underWay(k *plainCursor) int {
+	n := 0
+	for i := k.from; i < len(p.slots) && k.owns(i); i++ {
+		if p.slots[i].state != tombstone {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *plain) ready(k *plainCursor) bool {
 	if k.boxed() {
 		p.absorb(k)
-		return len(k.box) > 0
+		return slices.ContainsFunc(k.box, func(it plainItem) bool { return it.turn > 0 })
 	}
 	return k.pos < len(p.slots) && k.owns(k.pos) && p.slots[k.pos].state != underWay
 }
@@ -244,6 +365,8 @@ func TestLogAgreesWithAPlainOne(t *testing.T) {
 			"position":  w.position,
 			"take over": w.takeOver,
 			"sleep":     w.sleep,
+			"hold":      w.hold,
+			"let go":    w.letGo,
 			"end":       w.end,
 		})
 		w.finale(t)
@@ -421,7 +544,16 @@ func (w *twins) subscribe(t *rapid.T) {
 		Dropped:    func(d mailbox.Drops) { k.told = sum(k.told, d) },
 		Overflowed: func(it mailbox.Item[int]) { k.toldOverflow = append(k.toldOverflow, it.Seq) },
 	}
-	if k.cfg.Overflow == mailbox.Latest {
+	k.busy = map[string]bool{}
+	k.cfg.Filter = rapid.SampledFrom([]func(int, *mailbox.Meta) bool{nil, nil, third, few}).Draw(t, "filter")
+	if rapid.Bool().Draw(t, "lanes") {
+		k.cfg.Priority, k.cfg.Lanes = func(v int) int { return v%5 - 1 }, 3
+	}
+	if rapid.IntRange(0, 2).Draw(t, "keyed") == 0 {
+		k.cfg.Keyed = true
+		k.cfg.Key = rapid.SampledFrom([]func(int) string{parity, number}).Draw(t, "key")
+	}
+	if k.cfg.Overflow == mailbox.Latest && !k.cfg.Keyed {
 		k.cfg.Key = rapid.SampledFrom([]func(int) string{nil, parity, number}).Draw(t, "key")
 	}
 	k.start = len(w.slots)
@@ -531,8 +663,38 @@ func (w *twins) takeOver(t *rapid.T) {
 
 func (w *twins) sleep(t *rapid.T) {
 	k := w.cursor(t, w.all())
-	k.c.Sleep()
-	k.asleep = true
+	if in := k.c.Inbox(); in != nil {
+		in.Sleep()
+		if w.ready(k) {
+			return // and a consumer that looks again does not go to sleep
+		}
+	} else {
+		k.c.Sleep()
+	}
+	k.asleep, k.slept = true, k.wakes
+}
+
+// hold takes the right of the event in hand apart, as for one that has failed.
+func (w *twins) hold(t *rapid.T) {
+	k := w.cursor(t, w.all())
+	if !k.hasKey {
+		t.Skip("no key in hand")
+	}
+	k.hasKey = false
+	k.holds = append(k.holds, plainHold{k.inHand, k.r.Hold()})
+}
+
+func (w *twins) letGo(t *rapid.T) {
+	k := w.cursor(t, w.all())
+	if len(k.holds) == 0 {
+		t.Skip("nothing held")
+	}
+	i := rapid.IntRange(0, len(k.holds)-1).Draw(t, "hold")
+	h := k.holds[i]
+	k.holds = slices.Delete(k.holds, i, i+1)
+	h.real.Release()
+	delete(k.busy, h.key)
+	k.promote(h.key)
 }
 
 func (w *twins) end(t *rapid.T) {
@@ -573,12 +735,23 @@ func (w *twins) agree(t *rapid.T) {
 			check("Drained", k.r.Drained(), w.drained(k))
 		}
 		check("Taken", k.r.Taken(), uint64(k.taken))
-		check("Sleeps", k.c.Sleeps(), k.asleep)
-		check("wakes", k.wakes, k.wanted)
-		k.c.Inspect(func(d mailbox.Drops) { check("Drops", d, k.drops) })
+		switch in := k.c.Inbox(); {
+		case in == nil:
+			check("Sleeps", k.c.Sleeps(), k.asleep)
+			check("wakes", k.wakes, k.wanted)
+		case k.asleep && w.ready(k) && k.wakes == k.slept:
+			t.Fatalf("%s sleeps and there is something to read", k.cfg.Name)
+		}
+		drops := k.drops
+		if k.boxed() {
+			w.absorb(k)
+			drops = k.drops
+			drops.UnderWay = uint64(w.underWay(k))
+		}
+		k.c.Inspect(func(d mailbox.Drops) { check("Drops", d, drops) })
 		check("told", [2]uint64{k.told.Lost(), k.told.Overflowed}, [2]uint64{k.drops.Lost(), k.drops.Overflowed})
 		check("Overflowed", fmt.Sprint(k.toldOverflow), fmt.Sprint(k.overflowed))
-		if k.gates() && k.end < 0 {
+		if k.gates() && k.end < 0 && !k.boxed() {
 			n := 0 // without what is under way
 			for i := k.place; i < len(w.slots) && k.owns(i); i++ {
 				if w.slots[i].state == anEvent {
@@ -588,6 +761,9 @@ func (w *twins) agree(t *rapid.T) {
 			if n > k.cfg.Capacity {
 				t.Fatalf("%s: %d events wait, want at most %d", k.cfg.Name, n, k.cfg.Capacity)
 			}
+		}
+		if k.boxed() && k.cfg.Overflow != mailbox.Unbounded && (k.lossy() || k.end < 0) && len(k.box) > k.cfg.Capacity {
+			t.Fatalf("%s: %d events wait, want at most %d", k.cfg.Name, len(k.box), k.cfg.Capacity)
 		}
 	}
 }
@@ -603,6 +779,11 @@ func (w *twins) finale(t *rapid.T) {
 		}
 	}
 	for _, k := range w.leaving {
+		for _, h := range k.holds {
+			h.real.Release()
+			delete(k.busy, h.key)
+			k.promote(h.key)
+		}
 		w.readN(t, k, len(w.slots)+1)
 		w.let(k, false)
 		if !k.r.Drained() {
@@ -614,3 +795,8 @@ func (w *twins) finale(t *rapid.T) {
 		k.c.Close()
 	}
 }
+
+func third(v int, _ *mailbox.Meta) bool { return v%3 == 0 }
+
+// few wants what has headers, and little else.
+func few(v int, m *mailbox.Meta) bool { return m != nil && m.Headers != nil || v%50 == 0 }

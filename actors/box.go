@@ -34,6 +34,8 @@ type worker interface {
 	ready() bool
 	sleep()
 	sleeps() bool
+	// pass leaves what is in the mailbox to others, since this one may not run.
+	pass()
 	// batch handles events. It does not panic.
 	batch()
 	signals() *atomic.Uint32
@@ -130,10 +132,15 @@ func (b *box) signal(sig uint32) {
 }
 
 // wake is called by publishers whose event this box may have missed.
-func (b *box) wake() {
+func (b *box) wake() { b.tryWake() }
+
+// tryWake is wake, and reports whether the box was idle.
+func (b *box) tryWake() bool {
 	if b.state.Load() == boxIdle && b.state.CompareAndSwap(boxIdle, boxRunning) {
 		b.dispatcher.Schedule(b.runFn)
+		return true
 	}
+	return false
 }
 
 // takeover starts a run in place of one whose goroutine has been given up. gen
@@ -175,6 +182,8 @@ func (b *box) run() {
 				continue // S2
 			}
 			rest = boxIdle
+		} else {
+			b.w.pass()
 		}
 		b.state.Store(rest)
 		b.w.idled()

@@ -21,7 +21,7 @@ var ErrStopped = errors.New("actors: stopped")
 // that happens to it.
 type Cell[T any] struct {
 	core
-	cursor    *mailbox.Cursor[T]
+	source    source[T]
 	factory   func() Behavior[T]
 	static    *Behavior[T]        // instead of factory: an instance without state
 	settled   func(ev T, _ error) // told every outcome, if set
@@ -42,6 +42,16 @@ type Cell[T any] struct {
 	keyFault atomic.Pointer[error]       // of the user's key, not told yet
 }
 
+// source is where a cell's events come from: a cursor, or the inbox that it feeds.
+type source[T any] interface {
+	Capacity() int
+	Inspect(func(mailbox.Drops))
+	LenFrom(*mailbox.Reader[T]) int
+	Sleep()
+	Sleeps() bool
+	Close()
+}
+
 // CellConfig is what a cell needs beside its Config.
 type CellConfig[T any] struct {
 	Config
@@ -49,8 +59,20 @@ type CellConfig[T any] struct {
 	Factory func() Behavior[T]
 	// Receive is the whole behavior of a cell without state, instead of Factory.
 	Receive func(context.Context, T) error
-	// Key is that of mailbox.Latest. If it panics, the event's key is "".
+	// Key is that of mailbox.Latest and of Keyed. If it panics, the event's key is "".
 	Key func(T) string
+	// Keyed keeps the order of each key, and nothing more, through retries and
+	// restarts and between workers: no event of a key is handled before the one
+	// before it has its outcome.
+	Keyed bool
+	// Workers is how many actors share the mailbox; see [SpawnPool].
+	Workers int
+	// Filter says which events are wanted. If it panics, the event is.
+	Filter func(T, *mailbox.Meta) bool
+	// Priority is an event's lane, from 0 to Lanes-1; higher ones go first. If it
+	// panics, it is 0.
+	Priority func(T) int
+	Lanes    int
 	// Settled, if set, is told the outcome of every event: nil, or why it was
 	// not handled. It must not block: what an overflow policy ends is told with
 	// the mailbox locked.
@@ -63,19 +85,50 @@ type CellConfig[T any] struct {
 // Errors: what is wrong with the configuration, all at once; ErrNameTaken;
 // mailbox.ErrClosed.
 func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cell[T], error) {
-	cfg.Config = cfg.Config.withDefaults()
-	if err := cfg.validate(); err != nil {
+	cfg, err := cfg.complete(sys)
+	if err != nil {
 		return nil, err
 	}
+	c := newCell(sys, cfg)
+	err = cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
+		mail := c.mail(cfg)
+		mail.Wake, mail.Owner = c.box.wake, &c.core
+		cursor, reader, err := log.Subscribe(mail)
+		if err != nil {
+			return err
+		}
+		c.source, c.detach = cursor, cursor.Detach
+		if in := cursor.Inbox(); in != nil {
+			c.source = in
+		}
+		c.begin(reader)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// complete returns the configuration with its defaults, or what is wrong with it.
+func (cfg CellConfig[T]) complete(sys *System) (CellConfig[T], error) {
+	cfg.Config = cfg.Config.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return cfg, err
+	}
 	if cfg.Factory == nil && cfg.Receive == nil {
-		return nil, errors.New("Handler: must not be nil")
+		return cfg, errors.New("Handler: must not be nil")
 	}
 	if cfg.Group == nil {
 		cfg.Group = sys.root
 	}
 	if cfg.Group.sys != sys {
-		return nil, errors.New("Group: must be of the same runtime")
+		return cfg, errors.New("Group: must be of the same runtime")
 	}
+	return cfg, nil
+}
+
+func newCell[T any](sys *System, cfg CellConfig[T]) *Cell[T] {
 	c := &Cell[T]{factory: cfg.Factory, settled: cfg.Settled}
 	if cfg.Receive != nil {
 		c.static = &Behavior[T]{Receive: cfg.Receive}
@@ -87,22 +140,23 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 	c.finished = make(chan struct{})
 	c.sig.Store(new(atomic.Uint32))
 	c.box = newBox(c)
-	err := cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
-		cursor, reader, err := log.Subscribe(mailbox.CursorConfig[T]{
-			Name: c.name(), Capacity: c.cfg.Capacity, Overflow: c.cfg.Overflow, Key: c.guarded(cfg.Key),
-			Wake: c.box.wake, Owner: &c.core, Overflowed: c.overflowed, Discarded: c.discarded(), Dropped: c.dropped,
-		})
-		if err != nil {
-			return err
-		}
-		c.cursor, c.saved, c.detach = cursor, *reader, cursor.Detach
-		c.loop = &loop[T]{c: c, r: c.saved, sig: c.sig.Load(), stride: 1}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	return c
+}
+
+// mail returns what the cell's mailbox is made of, but for what wakes it.
+func (c *Cell[T]) mail(cfg CellConfig[T]) mailbox.CursorConfig[T] {
+	return mailbox.CursorConfig[T]{
+		Name: c.name(), Capacity: c.cfg.Capacity, Overflow: c.cfg.Overflow,
+		Key: guarded(c, "key", cfg.Key), Keyed: cfg.Keyed,
+		Filter: c.guardedFilter(cfg.Filter), Priority: guarded(c, "priority", cfg.Priority), Lanes: cfg.Lanes,
+		Overflowed: c.overflowed, Discarded: c.discarded(), Dropped: c.dropped,
 	}
-	return c, nil
+}
+
+// begin gives the cell its way into the mailbox.
+func (c *Cell[T]) begin(reader *mailbox.Reader[T]) {
+	c.saved = *reader
+	c.loop = &loop[T]{c: c, r: c.saved, sig: c.sig.Load(), stride: 1}
 }
 
 // cellActor is the protoactor-go actor of a cell.
@@ -179,9 +233,17 @@ func (c *Cell[T]) drained() bool {
 	return draining && len(c.aside) == 0 && c.head == nil && c.unburied == nil && c.loop.r.Drained()
 }
 
-func (c *Cell[T]) sleep() { c.cursor.Sleep() }
+func (c *Cell[T]) sleep() { c.source.Sleep() }
 
-func (c *Cell[T]) sleeps() bool { return c.cursor.Sleeps() }
+func (c *Cell[T]) sleeps() bool { return c.source.Sleeps() }
+
+// pass leaves an event that this cell was woken for and may not handle to another
+// one of its pool.
+func (c *Cell[T]) pass() {
+	if c.pool != nil && c.loop.r.Ready() {
+		c.pool.wake()
+	}
+}
 
 func (c *Cell[T]) roomMade() {
 	c.hasRoom.Store(true)
@@ -212,18 +274,14 @@ func (c *Cell[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map
 // Counts returns the actor's account. It is consistent in itself at any moment.
 func (c *Cell[T]) Counts() Counts {
 	var n Counts
-	c.cursor.Inspect(func(d mailbox.Drops) {
+	c.source.Inspect(func(d mailbox.Drops) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		n = c.counts()
-		if c.cfg.Overflow.Lossy() {
-			n.Queued = d.Accepted - d.Lost() - d.Overflowed - c.saved.Taken()
-			n.Deliveries = d.Accepted
-			for reason, k := range lostBy(d) {
-				n.Dropped[reason] += k
-			}
+		if c.saved.Held() {
+			n.received(d, c.saved.Taken())
 		} else {
-			n.Queued = uint64(c.cursor.LenFrom(&c.saved))
+			n.Queued = uint64(c.source.LenFrom(&c.saved))
 			n.Deliveries = c.saved.Taken() + n.Queued
 		}
 		n.Queued += c.ledger.lane
@@ -232,5 +290,17 @@ func (c *Cell[T]) Counts() Counts {
 	return n
 }
 
+// received adds what an inbox has done to the counts of those who have taken so
+// many events out of it.
+func (c *Counts) received(d mailbox.Drops, taken uint64) {
+	c.Queued = d.Accepted + d.Injected + d.UnderWay - d.Lost() - d.Overflowed - d.Filtered - taken
+	c.Deliveries = d.Accepted + d.Injected + d.UnderWay
+	c.Redelivered += d.Injected
+	c.Filtered = d.Filtered
+	for reason, k := range lostBy(d) {
+		c.Dropped[reason] += k
+	}
+}
+
 // Capacity returns how many events may wait; 0 means without bound.
-func (c *Cell[T]) Capacity() int { return c.cursor.Capacity() }
+func (c *Cell[T]) Capacity() int { return c.source.Capacity() }

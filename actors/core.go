@@ -169,6 +169,8 @@ type fault struct {
 type core struct {
 	sys       *System
 	cfg       Config
+	pool      pool   // nil unless it shares its mailbox with others
+	member    string // tells it from these
 	box       *box
 	pid       *actor.PID
 	node      *node

@@ -88,10 +88,12 @@ func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 	case supervisor.FateDone:
 		l.done++
 		l.close(func() {})
+		h.hold.Release()
 		l.succeeded(h, h.attempt)
 		c.tellFault(d.Fault)
 	case supervisor.FateDrop:
 		l.close(func() { c.drop(d.Reason, 1) })
+		h.hold.Release()
 		c.settle(h, d.Reason, f.Err)
 		c.handlerFailed(h.seq, f, d)
 		if c.sys.obs.Dropped != nil {
@@ -101,6 +103,7 @@ func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 		}
 	default:
 		l.close(func() { c.parked++ })
+		h.hold.Release()
 		c.bury(c.dead(h, d.Reason))
 		c.settleOnly(h, f.Err)
 		c.handlerFailed(h.seq, f, d)
@@ -125,7 +128,8 @@ func (l *loop[T]) decision(h *held[T], f supervisor.Failure) supervisor.Decision
 
 // hold takes the event in hand out of the log.
 func (l *loop[T]) hold() *held[T] {
-	h := &held[T]{ev: l.r.Last(), seq: l.r.Seq()}
+	h := &held[T]{ev: l.r.Last(), seq: l.r.Seq(), hold: l.r.Hold()}
+	h.redelivery, _ = l.r.Injected().(*Redelivery)
 	var meta *mailbox.Meta
 	if h.publishedAt, meta = l.r.Facts(); meta != nil {
 		h.headers = meta.Headers

@@ -20,6 +20,9 @@ func (c *Cell[T]) stopped() {
 		c.ending = true
 		c.stopReason = supervisor.ReasonStopped
 		c.rest.Store(uint32(DeadLetterRest))
+		if c.pool != nil {
+			defer c.pool.stopAll(DeadLetterRest, supervisor.ReasonStopped)
+		}
 	}
 	c.condition = StateStopped
 	c.mu.Unlock()
@@ -37,6 +40,7 @@ func (c *Cell[T]) settleRest() {
 
 	var left uint64
 	end := func(h *held[T], leave func()) {
+		defer h.hold.Release()
 		left++
 		if discard {
 			c.mu.Lock()
@@ -69,6 +73,7 @@ func (c *Cell[T]) settleRest() {
 		end(h, func() { c.ledger.lane-- })
 	}
 	l := c.loop
+	l.r.Rest()
 	var looked int
 	for {
 		if _, ok := l.r.Next(); ok {
@@ -95,7 +100,7 @@ func (c *Cell[T]) settleRest() {
 	c.mu.Lock()
 	c.saved = l.r // steps over tombstones count, too
 	c.mu.Unlock()
-	c.cursor.Close()
+	c.source.Close()
 	close(c.finished)
 	c.sys.poke()
 	if discard && left > 0 && c.sys.obs.Dropped != nil {

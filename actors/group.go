@@ -122,7 +122,7 @@ func (g *Group) Name() string { return g.name }
 
 // spawn starts a cell in the group, after prepare.
 func (g *Group) spawn(c *core, a actor.Actor, prepare func() error) error {
-	c.node = &node{name: c.name(), restart: &c.cfg.Policy.Restart, cell: c}
+	c.node = &node{name: c.name() + c.member, restart: &c.cfg.Policy.Restart, cell: c}
 	props := actor.PropsFromProducer(func() actor.Actor { return a },
 		actor.WithMailbox(func() actor.Mailbox { return c.box }))
 	return g.ask(c.node, props, prepare)

@@ -69,32 +69,78 @@ func (w *guardWait) enter() error {
 	return nil
 }
 
-// circle looks for a way from the actors that this handler waits for back to it.
-// Which mailboxes are full changes all the time, so it is looked up on the way.
+// party is who can make room in a mailbox, or answer: it is stuck only if all of
+// its cores are.
+type party interface{ cores() []*core }
+
+func (c *core) cores() []*core { return []*core{c} }
+
+// circle looks for a way from the actors that this handler waits for back to it,
+// through nobody who could still go on. Which mailboxes are full changes all the
+// time, so it is looked up on the way.
 func (w *guardWait) circle() error {
 	if w.who == nil {
 		return nil
 	}
-	seen := map[*core]bool{}
-	next := w.full()
-	for len(next) > 0 {
-		c, _ := next[len(next)-1].(*core)
+	waits := map[*core][]party{} // what each one that waits is waiting for
+	for next := []*core{w.who}; len(next) > 0; {
+		c := next[len(next)-1]
 		next = next[:len(next)-1]
-		if c == nil || seen[c] {
+		if _, seen := waits[c]; seen {
 			continue
 		}
-		if c == w.who {
-			return fmt.Errorf("%w: %s waits for itself", ErrWouldDeadlock, c.name())
+		for _, p := range w.g.waitsOf(c) {
+			waits[c] = append(waits[c], p)
+			next = append(next, p.cores()...)
 		}
-		seen[c] = true
-		w.g.mu.Lock()
-		waits := slices.Clone(w.g.waits[c])
-		w.g.mu.Unlock()
-		for _, v := range waits {
-			next = append(next, v.full()...)
+	}
+	stuck := func(p party) bool {
+		return !slices.ContainsFunc(p.cores(), func(c *core) bool { return len(waits[c]) == 0 })
+	}
+	for again := true; again; {
+		again = false
+		for c, parties := range waits {
+			if len(parties) > 0 && !slices.ContainsFunc(parties, stuck) {
+				waits[c], again = nil, true
+			}
+		}
+	}
+	seen := map[*core]bool{}
+	for next := []*core{w.who}; len(next) > 0; {
+		c := next[len(next)-1]
+		next = next[:len(next)-1]
+		for _, p := range waits[c] {
+			if !stuck(p) {
+				continue
+			}
+			for _, o := range p.cores() {
+				if o == w.who {
+					return fmt.Errorf("%w: %s waits for itself", ErrWouldDeadlock, o.name())
+				}
+				if !seen[o] {
+					seen[o] = true
+					next = append(next, o)
+				}
+			}
 		}
 	}
 	return nil
+}
+
+// waitsOf returns whom the handler of c waits for.
+func (g *Guard) waitsOf(c *core) []party {
+	g.mu.Lock()
+	waits := slices.Clone(g.waits[c])
+	g.mu.Unlock()
+	var parties []party
+	for _, v := range waits {
+		for _, o := range v.full() {
+			if p, ok := o.(party); ok {
+				parties = append(parties, p)
+			}
+		}
+	}
+	return parties
 }
 
 // Still looks again: the circle may have been closed by others since.
@@ -123,7 +169,8 @@ func (w *guardWait) report(waited time.Duration) {
 	}
 	var topics, names []string
 	for _, o := range w.full() {
-		if c, ok := o.(*core); ok {
+		if p, ok := o.(party); ok {
+			c := p.cores()[0]
 			topics = append(topics, c.cfg.Topic)
 			names = append(names, c.cfg.Name)
 		}

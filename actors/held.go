@@ -3,6 +3,8 @@ package actors
 import (
 	"container/heap"
 	"time"
+
+	"github.com/troupe-go/troupe/mailbox"
 )
 
 // maxAttempts bounds the history of a delivery: the first attempt and the newest.
@@ -20,6 +22,7 @@ type held[T any] struct {
 	attemptCount int
 	due          time.Time // of the next attempt; zero means now
 	redelivery   *Redelivery
+	hold         mailbox.Hold[T] // on its key, until it has its outcome
 }
 
 func (h *held[T]) record(a Attempt) {

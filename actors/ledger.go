@@ -7,7 +7,7 @@ import (
 
 // Counts is the account of one actor. At every moment
 //
-//	Deliveries = Done + DeadLettered + Σ Dropped + Queued + InFlight + RetryWait + Parked
+//	Deliveries = Done + DeadLettered + Σ Dropped + Filtered + Queued + InFlight + RetryWait + Parked
 //
 // While events flow, Done and InFlight lag behind by at most one checkpoint: 64
 // events of a handler that takes less than a microsecond, else none.
@@ -16,6 +16,7 @@ type Counts struct {
 	Done         uint64            `json:"done"`
 	DeadLettered uint64            `json:"dead_lettered"`
 	Dropped      map[string]uint64 `json:"dropped"`
+	Filtered     uint64            `json:"filtered"` // not wanted by the subscription's filter
 	Queued       uint64            `json:"queued"`
 	InFlight     uint64            `json:"in_flight"`
 	RetryWait    uint64            `json:"retry_wait"`
@@ -43,7 +44,7 @@ func (c Counts) TotalDropped() uint64 {
 // Balance returns Deliveries minus everything they are accounted for by. It is
 // zero.
 func (c Counts) Balance() int64 {
-	return int64(c.Deliveries - c.Done - c.DeadLettered - c.TotalDropped() - c.Queued - c.InFlight - c.RetryWait - c.Parked)
+	return int64(c.Deliveries - c.Done - c.DeadLettered - c.TotalDropped() - c.Filtered - c.Queued - c.InFlight - c.RetryWait - c.Parked)
 }
 
 // Add adds the counts of d to c.
@@ -57,6 +58,7 @@ func (c *Counts) Add(d Counts) {
 	for k, n := range d.Dropped {
 		c.Dropped[k] += n
 	}
+	c.Filtered += d.Filtered
 	c.Queued += d.Queued
 	c.InFlight += d.InFlight
 	c.RetryWait += d.RetryWait

@@ -53,7 +53,7 @@ func (l *loop[T]) batch() {
 	c := l.c
 	// Whether the call could be given up by now makes a difference to what
 	// follows it, beyond the account: claim before.
-	careful := c.attentive || c.cfg.Timeout > 0 || c.cfg.Overflow.Lossy()
+	careful := c.attentive || c.cfg.Timeout > 0 || l.r.Held()
 	special := l.special()
 	l.left = 1
 	for n := quantum; n > 0; n-- {
@@ -74,7 +74,7 @@ func (l *loop[T]) batch() {
 		if special {
 			h := l.nextHeld()
 			if h != nil {
-				if !l.attempt(h) {
+				if !l.attempt(h, true) {
 					break
 				}
 				special = l.special()
@@ -88,6 +88,13 @@ func (l *loop[T]) batch() {
 			break
 		}
 		ev := l.r.Take()
+		if l.r.Injected() != nil {
+			if !l.attempt(l.hold(), false) {
+				break
+			}
+			special = l.special()
+			continue
+		}
 		if l.left--; l.left <= 0 {
 			l.checkpoint(true)
 		}
@@ -109,6 +116,7 @@ func (l *loop[T]) batch() {
 		if careful || special {
 			l.claim()
 			l.left = 1
+			l.r.Release()
 			if c.attentive {
 				c.handled(ev, l.r.Seq(), 1)
 			}
@@ -178,13 +186,16 @@ func (l *loop[T]) nextHeld() *held[T] {
 	return h
 }
 
-// attempt handles an event that was held. It reports whether the batch goes on.
-func (l *loop[T]) attempt(h *held[T]) bool {
+// attempt handles an event that is held, and was waiting or has just been taken. It
+// reports whether the batch goes on.
+func (l *loop[T]) attempt(h *held[T], waited bool) bool {
 	c := l.c
 	c.head = nil
 	l.last, l.left = time.Since(epoch), 1
 	l.flush(func() {
-		c.retryWait--
+		if waited {
+			c.retryWait--
+		}
 		c.busy = true
 		c.cur = h
 		if h.attempt > 0 {
@@ -203,6 +214,7 @@ func (l *loop[T]) attempt(h *held[T]) bool {
 	}
 	l.done++
 	l.close(func() {})
+	h.hold.Release()
 	l.succeeded(h, h.attempt+1)
 	return true
 }

@@ -22,20 +22,35 @@ func lostBy(d mailbox.Drops) map[string]uint64 {
 	return lost
 }
 
-// guarded returns a key that does not panic, for the mailbox calls it with its
-// lock held. Observers are told by the actor.
-func (c *Cell[T]) guarded(key func(T) string) func(T) string {
-	if key == nil {
+// guarded returns a function of an event that does not panic, for the mailbox calls
+// it with its lock held. Observers are told by the actor.
+func guarded[T, R any](c *Cell[T], what string, of func(T) R) func(T) R {
+	if of == nil {
 		return nil
 	}
-	return func(ev T) (k string) {
-		defer func() {
-			if r := recover(); r != nil {
-				err := fmt.Errorf("actors: key: %w", &supervisor.PanicError{Value: r, Stack: trimmed(callers())})
-				c.keyFault.Store(&err)
-			}
-		}()
-		return key(ev)
+	return func(ev T) (r R) {
+		defer c.noteFault(what)
+		return of(ev)
+	}
+}
+
+// guardedFilter is guarded for a filter: what it panics about is wanted.
+func (c *Cell[T]) guardedFilter(filter func(T, *mailbox.Meta) bool) func(T, *mailbox.Meta) bool {
+	if filter == nil {
+		return nil
+	}
+	return func(ev T, m *mailbox.Meta) (wanted bool) {
+		wanted = true
+		defer c.noteFault("filter")
+		return filter(ev, m)
+	}
+}
+
+// noteFault is deferred by a call of the user's code that the mailbox makes.
+func (c *Cell[T]) noteFault(what string) {
+	if r := recover(); r != nil {
+		err := fmt.Errorf("actors: %s: %w", what, &supervisor.PanicError{Value: r, Stack: trimmed(callers())})
+		c.keyFault.Store(&err)
 	}
 }
 

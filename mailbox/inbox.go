@@ -73,6 +73,9 @@ type Inbox[E any] struct {
 	ended bool // detached: no feed gets further events
 }
 
+// unboundedSpares is how many nodes an inbox without a bound keeps for use.
+const unboundedSpares = 1024
+
 // NewInbox returns an inbox without feeds; see [Feed]. Capacity is that of each
 // feed under Block and Reject, and of all together under the other policies.
 func NewInbox[E any](cfg CursorConfig[E]) *Inbox[E] {
@@ -80,11 +83,15 @@ func NewInbox[E any](cfg CursorConfig[E]) *Inbox[E] {
 	if cfg.Overflow == Latest && cfg.Key == nil {
 		in.cap = 1
 	}
+	spares := in.cap
+	if cfg.Overflow == Unbounded {
+		spares = unboundedSpares
+	}
 	lanes := 1
 	if cfg.Priority != nil {
 		lanes = cfg.Lanes
 	}
-	in.turns = newTurns[E](lanes, cfg.Keyed, cfg.Overflow == Latest)
+	in.turns = newTurns[E](lanes, spares, cfg.Keyed, cfg.Overflow == Latest)
 	return in
 }
 

@@ -15,7 +15,8 @@ type turns[E any] struct {
 	keys   map[string]*keyTurn[E]
 	latest map[string]*node[E] // the one that waits, by key
 	free   list[E]
-	spare  int // how many are in free
+	spare  int // how many are in free, up to
+	spares int // the most that can wait, so that none is made but once
 
 	ready    int // events in lanes and front
 	n        int // events that wait
@@ -25,9 +26,6 @@ type turns[E any] struct {
 // maxPassed is how often the head of a lane may be passed over for more urgent
 // ones. With 16 a flood of urgent events leaves one in 17 to the others.
 const maxPassed = 16
-
-// maxSpare bounds the nodes that are kept for use.
-const maxSpare = 1024
 
 // node is one event that waits. It is in the list of age and in one of turn.
 type node[E any] struct {
@@ -92,8 +90,8 @@ func (l *list[E]) remove(n *node[E]) {
 	at.prev, at.next = nil, nil
 }
 
-func newTurns[E any](lanes int, keyed, latest bool) turns[E] {
-	t := turns[E]{lanes: make([]list[E], lanes), passed: make([]int, lanes), age: list[E]{by: byAge}}
+func newTurns[E any](lanes, spares int, keyed, latest bool) turns[E] {
+	t := turns[E]{spares: spares, lanes: make([]list[E], lanes), passed: make([]int, lanes), age: list[E]{by: byAge}}
 	if keyed {
 		t.keys = map[string]*keyTurn[E]{}
 	}
@@ -229,7 +227,7 @@ func (t *turns[E]) forget(n *node[E]) {
 		delete(t.latest, n.name)
 	}
 	*n = node[E]{}
-	if t.spare < maxSpare {
+	if t.spare < t.spares {
 		t.spare++
 		t.free.push(n)
 	}

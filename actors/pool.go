@@ -1,0 +1,255 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-go/troupe/mailbox"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// MaxWorkers bounds [CellConfig].Workers.
+const MaxWorkers = 4096
+
+// Pool is several cells that share a mailbox: workers of one subscriber. Each has
+// an instance of its own, and its own place under supervision; each event is
+// handled by one of them. Methods are safe for concurrent use.
+//
+// A failing event waits aside at the worker that had it, which goes on with
+// others. If the mailbox is keyed, nothing of its key is handled meanwhile.
+type Pool[T any] struct {
+	sys     *System
+	cfg     Config
+	in      *mailbox.Inbox[T]
+	workers []*Cell[T]
+	spawned atomic.Int32 // workers that may be woken
+	open    atomic.Int32 // workers that have not closed the mailbox
+	done    chan struct{}
+
+	mu     sync.Mutex
+	ending bool
+}
+
+// pool is what a core knows of its [Pool].
+type pool interface {
+	wake()
+	stopAll(rest Rest, reason string)
+	cores() []*core
+}
+
+// SpawnPool starts cfg.Workers actors that share one mailbox, a feed of log.
+// Otherwise it is SpawnCell. cfg.MaxParked is for all of them together.
+func SpawnPool[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Pool[T], error) {
+	cfg.Ordering = Parked
+	cfg, err := cfg.complete(sys)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Workers < 1 || cfg.Workers > MaxWorkers {
+		return nil, fmt.Errorf("Workers %d: must be between 1 and %d", cfg.Workers, MaxWorkers)
+	}
+	p := &Pool[T]{sys: sys, cfg: cfg.Config, done: make(chan struct{})}
+	each := cfg
+	each.MaxParked = max(1, cfg.MaxParked/cfg.Workers)
+	for i := range cfg.Workers {
+		c := newCell(sys, each)
+		c.pool, c.detach = p, func() { p.in.Detach() }
+		if i > 0 {
+			c.member = fmt.Sprintf("#%d", i+1)
+		}
+		p.workers = append(p.workers, c)
+	}
+	first := p.workers[0]
+	mail := first.mail(cfg)
+	mail.Shared, mail.Wake, mail.WakeAll, mail.Owner = true, p.wake, p.wakeAll, pool(p)
+	p.in = mailbox.NewInbox(mail)
+	p.open.Store(int32(len(p.workers)))
+	for i, c := range p.workers {
+		err := cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
+			if i == 0 { // the name is ours
+				if err := mailbox.Feed(p.in, log, "", func(ev T) T { return ev }); err != nil {
+					return err
+				}
+			}
+			c.source = share[T]{p.in, p}
+			c.begin(p.in.Reader())
+			return nil
+		})
+		if err != nil {
+			p.open.Add(int32(i - len(p.workers)))
+			p.Stop(DeadLetterRest, supervisor.ReasonStopped)
+			return nil, err
+		}
+		p.spawned.Store(int32(i + 1))
+	}
+	p.mu.Lock()
+	ended := p.ending
+	p.mu.Unlock()
+	if ended { // by one that was there already
+		p.Stop(DeadLetterRest, supervisor.ReasonStopped)
+	}
+	p.wakeAll() // for what came before all were there
+	return p, nil
+}
+
+// share is a worker's part in the inbox.
+type share[T any] struct {
+	*mailbox.Inbox[T]
+	p *Pool[T]
+}
+
+// Close closes the inbox after the last one.
+func (s share[T]) Close() {
+	if s.p.open.Add(-1) == 0 {
+		s.Inbox.Close()
+		close(s.p.done)
+	}
+}
+
+// wake wakes a worker that is idle.
+func (p *Pool[T]) wake() {
+	for _, c := range p.awake() {
+		if c.box.tryWake() {
+			return
+		}
+	}
+}
+
+func (p *Pool[T]) wakeAll() {
+	for _, c := range p.awake() {
+		c.nudge()
+	}
+}
+
+// awake returns the workers that are there.
+func (p *Pool[T]) awake() []*Cell[T] { return p.workers[:p.spawned.Load()] }
+
+func (p *Pool[T]) cores() []*core {
+	cores := make([]*core, len(p.workers))
+	for i, c := range p.workers {
+		cores[i] = &c.core
+	}
+	return cores
+}
+
+// stopAll ends the pool when one of its workers has been ended.
+func (p *Pool[T]) stopAll(rest Rest, reason string) { p.Stop(rest, reason) }
+
+// Stop ends the pool; see the method of Cell.
+func (p *Pool[T]) Stop(rest Rest, reason string) {
+	p.mu.Lock()
+	p.ending = true
+	p.mu.Unlock()
+	for _, c := range p.awake() {
+		c.Stop(rest, reason)
+	}
+}
+
+// Done is closed when all workers have stopped and every event of the mailbox has
+// its outcome, or is with the sink.
+func (p *Pool[T]) Done() <-chan struct{} { return p.done }
+
+// Pause, Resume and Restart are those of each worker.
+func (p *Pool[T]) Pause() {
+	for _, c := range p.workers {
+		c.Pause()
+	}
+}
+
+// Resume ends a pause of every worker.
+func (p *Pool[T]) Resume() {
+	for _, c := range p.workers {
+		c.Resume()
+	}
+}
+
+// Restart replaces every worker's instance.
+func (p *Pool[T]) Restart() {
+	for _, c := range p.workers {
+		c.Restart()
+	}
+}
+
+// Abandon gives up the handlers that run; see the method of Cell.
+func (p *Pool[T]) Abandon() bool {
+	ran := false
+	for _, c := range p.workers {
+		ran = c.Abandon() || ran
+	}
+	return ran
+}
+
+// Handles reports whether ctx is that of a handler or hook of a worker.
+func (p *Pool[T]) Handles(ctx context.Context) bool {
+	return slices.ContainsFunc(p.workers, func(c *Cell[T]) bool { return c.Handles(ctx) })
+}
+
+// Capacity returns how many events may wait; 0 means without bound.
+func (p *Pool[T]) Capacity() int { return p.in.Capacity() }
+
+// Overflow returns the mailbox's policy.
+func (p *Pool[T]) Overflow() mailbox.Overflow { return p.cfg.Overflow }
+
+// severity orders the states of workers: that of the pool is the one that a person
+// would want to know of.
+var severity = []State{
+	StateEscalated, StateHung, StateCooldown, StatePaused, StateLettersFull, StateBackoff, StateRestarting,
+	StateRunning, StateStarting, StateRetryWait, StateDraining, StateIdle, StateStopped,
+}
+
+// State returns the worst of the workers' states.
+func (p *Pool[T]) State() State {
+	worst := len(severity) - 1
+	for _, c := range p.workers {
+		worst = min(worst, slices.Index(severity, c.State()))
+	}
+	return severity[worst]
+}
+
+// Since returns for how long the event that has been in hand for longest has.
+func (p *Pool[T]) Since() time.Duration {
+	var longest time.Duration
+	for _, c := range p.workers {
+		longest = max(longest, c.Since())
+	}
+	return longest
+}
+
+// Counts returns the pool's account. It is consistent in itself at any moment.
+func (p *Pool[T]) Counts() Counts {
+	n := Counts{Dropped: map[string]uint64{}}
+	p.in.Inspect(func(d mailbox.Drops) {
+		var taken uint64
+		for _, c := range p.workers {
+			c.mu.Lock()
+			n.Add(c.counts())
+			taken += c.saved.Taken()
+			c.mu.Unlock()
+		}
+		n.received(d, taken)
+	})
+	return n
+}
+
+// Redeliver gives a dead letter's event back; see the method of Cell. It is handled
+// by any worker, in its turn if the mailbox is keyed.
+func (p *Pool[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *Redelivery) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ending {
+		return ErrStopped
+	}
+	if p.in.Injected() >= p.cfg.Capacity {
+		return &mailbox.FullError{Mailbox: p.workers[0].name(), Capacity: p.cfg.Capacity}
+	}
+	var meta *mailbox.Meta
+	if headers != nil {
+		meta = &mailbox.Meta{Headers: headers}
+	}
+	p.in.Inject(mailbox.Item[T]{Event: ev, Seq: seq, PublishedAt: publishedAt, Meta: meta, Injected: r})
+	return nil
+}

@@ -80,15 +80,30 @@ func (a *actor[T]) run() {
 		if a.ready() {
 			continue
 		}
-		a.cur.Sleep() // S1
+		a.sleep() // S1
 		if a.ready() {
 			continue // S2
 		}
 		a.state.Store(actorIdle)
-		if !a.signal.Load() && a.cur.Sleeps() || !a.state.CompareAndSwap(actorIdle, actorRunning) { // S3
+		if !a.signal.Load() && a.sleeps() || !a.state.CompareAndSwap(actorIdle, actorRunning) { // S3
 			return
 		}
 	}
+}
+
+func (a *actor[T]) sleep() {
+	if in := a.cur.Inbox(); in != nil {
+		in.Sleep()
+		return
+	}
+	a.cur.Sleep()
+}
+
+func (a *actor[T]) sleeps() bool {
+	if in := a.cur.Inbox(); in != nil {
+		return in.Sleeps()
+	}
+	return a.cur.Sleeps()
 }
 
 func (a *actor[T]) ready() bool {

@@ -2,6 +2,7 @@ package topics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -26,8 +27,8 @@ func Spawn[M any](rt *runtime.Runtime, name string, factory func() Behavior[M], 
 }
 
 func spawn[M any](rt *runtime.Runtime, name string, factory func() Behavior[M], cfg SubscriberConfig) (*actors.Ref[M], error) {
-	if cfg.Key.of != nil {
-		return nil, fmt.Errorf("Key: is for topics")
+	if cfg.Key.of != nil || cfg.Workers > 1 || cfg.Filter.kind != filterAll || cfg.Priority.of != nil {
+		return nil, errors.New("Key, Workers, Filter, Priority: are for topics")
 	}
 	t, err := rt.Register(name, reflect.TypeFor[M](), func() runtime.Topic {
 		return &direct[M]{name: name, refused: map[string]uint64{}}

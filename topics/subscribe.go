@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/troupe-go/troupe/actors"
@@ -58,8 +59,20 @@ type SubscriberConfig struct {
 	Capacity int
 	// Overflow is what happens when so many wait. Zero is mailbox.Block.
 	Overflow mailbox.Overflow
-	// Key makes mailbox.Latest keep the newest event of each key.
+	// Key makes mailbox.Latest keep the newest event of each key. With Workers, or
+	// under [Parked], it keeps the order of each key: no event of a key is handled
+	// before the one before it has its outcome, through retries and restarts,
+	// while those of other keys go on.
 	Key Key
+	// Workers is how many events are handled at the same time, by as many actors
+	// with an instance each, that share the mailbox. Above 1 a failing event waits
+	// aside like under [Parked], and events are in no order but for Key. Zero is 1.
+	Workers int
+	// Filter says which events are wanted. Zero wants all.
+	Filter Filter
+	// Priority sorts the events that wait into lanes; see [PriorityOf]. Zero is
+	// the order of publication.
+	Priority Priority
 	// Timeout bounds one call of the handler. Zero does not.
 	Timeout time.Duration
 	// Grace is how long a handler may take to return after its deadline before
@@ -70,7 +83,8 @@ type SubscriberConfig struct {
 	MaxZombies int
 	// Ordering is what retries do to the order of events. Zero is [Ordered].
 	Ordering actors.Ordering
-	// MaxParked is how many events may wait aside under [Parked]. Zero is 1024.
+	// MaxParked is how many events may wait aside, under [Parked] or with Workers:
+	// with Workers+MaxParked it bounds how many are in flight. Zero is 1024.
 	MaxParked int
 	// Group supervises the subscriber. Nil is the runtime's root.
 	Group *actors.Group
@@ -92,6 +106,25 @@ type Key struct{ of any }
 // KeyOf makes a Key. A key function that panics puts the event under the empty
 // key and is reported to Observer.Fault.
 func KeyOf[T any](of func(T) string) Key { return Key{of} }
+
+// Priority is a function of an event of any type; see [PriorityOf].
+type Priority struct {
+	of    any
+	lanes int
+}
+
+// maxLanes bounds the lanes of a Priority.
+const maxLanes = 16
+
+// PriorityOf makes a Priority of lanes from 0 to lanes-1; what is outside goes into
+// the nearest. Events of higher lanes go first, but for one in 17 that is of a lane
+// which would starve. Within a lane, and for each Key, the order of publication is
+// kept. A function that panics puts the event into lane 0 and is reported to
+// Observer.Fault.
+//
+// What the overflow policy does is not a matter of priority: under Block, a full
+// mailbox holds back urgent events, too.
+func PriorityOf[T any](lanes int, of func(T) int) Priority { return Priority{of, lanes} }
 
 // Subscribe adds a subscriber without state: every event that is published after
 // Subscribe has returned is given to handle, one at a time. The name is how
@@ -117,15 +150,11 @@ func (t *Topic[T]) SubscribeFactory(name string, factory func() Behavior[T], cfg
 
 func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg SubscriberConfig) (*Subscription, error) {
 	cell.Config = cfg.actor(t.name, name)
-	if cfg.Key.of != nil {
-		of, ok := cfg.Key.of.(func(T) string)
-		if !ok {
-			return nil, t.subscribeError(name, fmt.Errorf("Key %T: must be of the topic's type, func(%T) string", cfg.Key.of, *new(T)))
-		}
-		cell.Key = of
+	if err := typed(cfg, &cell); err != nil {
+		return nil, t.subscribeError(name, err)
 	}
 	sub, err := t.rt.Attach(side[T]{t}, name, func() (runtime.Subscriber, error) {
-		c, err := actors.SpawnCell(t.rt.Actors(), t.log, cell)
+		c, err := start(t.rt.Actors(), t.log, cell)
 		return subscriber[T]{c, t}, err
 	})
 	if err != nil {
@@ -137,14 +166,57 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 	return sub, nil
 }
 
+// typed fills in what depends on the type of the events.
+func typed[T any](c SubscriberConfig, cell *actors.CellConfig[T]) error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	var ok bool
+	if c.Key.of != nil {
+		if cell.Key, ok = c.Key.of.(func(T) string); !ok {
+			fault("Key %T: must be of the topic's type, func(%v) string", c.Key.of, reflect.TypeFor[T]())
+		}
+	}
+	if c.Priority.of != nil {
+		if cell.Priority, ok = c.Priority.of.(func(T) int); !ok {
+			fault("Priority %T: must be of the topic's type, func(%v) int", c.Priority.of, reflect.TypeFor[T]())
+		}
+		if cell.Lanes = c.Priority.lanes; cell.Lanes < 2 || cell.Lanes > maxLanes {
+			fault("Priority of %d lanes: must be between 2 and %d", cell.Lanes, maxLanes)
+		}
+	}
+	var err error
+	if cell.Filter, err = compile[T](c.Filter); err != nil {
+		fault("Filter: %w", err)
+	}
+	if cell.Workers = c.Workers; c.Workers < 0 || c.Workers > actors.MaxWorkers {
+		fault("Workers %d: must be between 1 and %d, or 0 for 1", c.Workers, actors.MaxWorkers)
+	}
+	cell.Keyed = cell.Key != nil && (c.Workers > 1 || c.Ordering == Parked)
+	return errors.Join(faults...)
+}
+
 func (t *Topic[T]) subscribeError(name string, err error) error {
 	return fmt.Errorf("topics: subscribe %s/%s: %w", t.name, name, err)
 }
 
 // subscriber is what the runtime sees of a cell.
 type subscriber[T any] struct {
-	*actors.Cell[T]
+	handler[T]
 	t *Topic[T]
+}
+
+// handler is a cell or a pool of cells.
+type handler[T any] interface {
+	runtime.Cell
+	Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *actors.Redelivery) error
+}
+
+// start spawns what cfg describes.
+func start[T any](sys *actors.System, log *mailbox.Log[T], cfg actors.CellConfig[T]) (handler[T], error) {
+	if cfg.Workers > 1 {
+		return actors.SpawnPool(sys, log, cfg)
+	}
+	return actors.SpawnCell(sys, log, cfg)
 }
 
 func (s subscriber[T]) Redeliver(l runtime.Redelivered, r *actors.Redelivery) error {
@@ -152,5 +224,5 @@ func (s subscriber[T]) Redeliver(l runtime.Redelivered, r *actors.Redelivery) er
 	if err != nil {
 		return err
 	}
-	return s.Cell.Redeliver(ev, l.Sequence, l.PublishedAt, l.Headers, r)
+	return s.handler.Redeliver(ev, l.Sequence, l.PublishedAt, l.Headers, r)
 }

@@ -32,7 +32,7 @@ func accountFaults(snap runtime.Snapshot) (faults []string) {
 		if b := c.Balance(); b != 0 {
 			fault("%s: deliveries exceed their outcomes by %d: %s", who, b, render(c))
 		}
-		if c.Done+c.DeadLettered+c.TotalDropped() > c.Deliveries {
+		if c.Done+c.DeadLettered+c.TotalDropped()+c.Filtered > c.Deliveries {
 			fault("%s: more outcomes than deliveries: %s", who, render(c))
 		}
 		if closed && c.Queued+c.InFlight+c.RetryWait+c.Parked > 0 {
@@ -88,6 +88,9 @@ func render(c actors.Counts) string {
 		if n := c.Dropped[reason]; n > 0 {
 			s += fmt.Sprintf(" + dropped(%s) %d", reason, n)
 		}
+	}
+	if c.Filtered > 0 {
+		s += fmt.Sprintf(" + filtered %d", c.Filtered)
 	}
 	return s + fmt.Sprintf(" + queued %d + in hand %d + retry wait %d + parked %d", c.Queued, c.InFlight, c.RetryWait, c.Parked)
 }

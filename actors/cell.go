@@ -25,8 +25,9 @@ type Cell[T any] struct {
 	factory   func() Behavior[T]
 	static    *Behavior[T]        // instead of factory: an instance without state
 	settled   func(ev T, _ error) // told every outcome, if set
-	attentive bool                // somebody wants to know of each success
-	hasRoom   atomic.Bool         // the sink has called back
+	payload   func(T) any
+	attentive bool        // somebody wants to know of each success
+	hasRoom   atomic.Bool // the sink has called back
 
 	// Guarded by mu.
 	loop  *loop[T]
@@ -77,6 +78,8 @@ type CellConfig[T any] struct {
 	// not handled. It must not block: what an overflow policy ends is told with
 	// the mailbox locked.
 	Settled func(ev T, outcome error)
+	// Payload, if set, returns what a dead letter shows of an event.
+	Payload func(T) any
 }
 
 // SpawnCell starts an actor that reads log. It returns once the actor receives
@@ -129,7 +132,7 @@ func (cfg CellConfig[T]) complete(sys *System) (CellConfig[T], error) {
 }
 
 func newCell[T any](sys *System, cfg CellConfig[T]) *Cell[T] {
-	c := &Cell[T]{factory: cfg.Factory, settled: cfg.Settled}
+	c := &Cell[T]{factory: cfg.Factory, settled: cfg.Settled, payload: cfg.Payload}
 	if cfg.Receive != nil {
 		c.static = &Behavior[T]{Receive: cfg.Receive}
 	}

@@ -128,7 +128,7 @@ func (l *loop[T]) decision(h *held[T], f supervisor.Failure) supervisor.Decision
 
 // hold takes the event in hand out of the log.
 func (l *loop[T]) hold() *held[T] {
-	h := &held[T]{ev: l.r.Last(), seq: l.r.Seq(), hold: l.r.Hold()}
+	h := &held[T]{ev: l.r.Last(), seq: l.r.Seq(), topic: l.r.Topic(), hold: l.r.Hold()}
 	h.redelivery, _ = l.r.Injected().(*Redelivery)
 	var meta *mailbox.Meta
 	if h.publishedAt, meta = l.r.Facts(); meta != nil {
@@ -180,12 +180,18 @@ func (c *Cell[T]) setUnburied(d *Dead) {
 }
 
 func (c *Cell[T]) dead(h *held[T], reason string) *Dead {
-	ev := any(h.ev)
-	if e, ok := ev.(interface{ payload() any }); ok {
-		ev = e.payload()
+	var ev any
+	if c.payload != nil {
+		ev = c.payload(h.ev)
+	} else {
+		ev = h.ev
+	}
+	topic, pattern := c.cfg.Topic, ""
+	if h.topic != "" {
+		topic, pattern = h.topic, c.cfg.Topic
 	}
 	return &Dead{
-		Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Event: ev, Sequence: h.seq, PublishedAt: h.publishedAt,
+		Topic: topic, Pattern: pattern, Subscriber: c.cfg.Name, Event: ev, Sequence: h.seq, PublishedAt: h.publishedAt,
 		Headers: h.headers, Reason: reason, Attempts: h.attempts, AttemptCount: h.attemptCount,
 		Redelivery: h.redelivery, ledger: &c.ledger, tell: &c.sys.obs,
 	}

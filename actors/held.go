@@ -14,6 +14,7 @@ const maxAttempts = 20
 // next attempt, or came back from the dead letters.
 type held[T any] struct {
 	ev           T
+	topic        string // if the cell is fed by several
 	seq          uint64
 	publishedAt  time.Time
 	headers      map[string]string

@@ -262,11 +262,17 @@ func (l *loop[T]) facts() Delivery {
 	c := l.c
 	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Attempt: 1}
 	if h := l.cur; h != nil {
+		if h.topic != "" {
+			d.Topic = h.topic
+		}
 		d.Sequence, d.PublishedAt, d.Headers, d.Attempt = h.seq, h.publishedAt, h.headers, h.attempt+1
 		if h.redelivery != nil {
 			d.LetterID = h.redelivery.LetterID
 		}
 		return d
+	}
+	if topic := l.r.Topic(); topic != "" {
+		d.Topic = topic
 	}
 	d.Sequence = l.r.Seq()
 	var meta *mailbox.Meta

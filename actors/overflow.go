@@ -57,7 +57,7 @@ func (c *Cell[T]) noteFault(what string) {
 // overflowed receives what a DeadLetter mailbox has no room for, with the
 // mailbox locked.
 func (c *Cell[T]) overflowed(it mailbox.Item[T]) {
-	h := &held[T]{ev: it.Event, seq: it.Seq, publishedAt: it.PublishedAt}
+	h := &held[T]{ev: it.Event, topic: it.Topic, seq: it.Seq, publishedAt: it.PublishedAt}
 	if it.Meta != nil {
 		h.headers = it.Meta.Headers
 	}

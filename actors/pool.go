@@ -41,10 +41,17 @@ type pool interface {
 	cores() []*core
 }
 
-// SpawnPool starts cfg.Workers actors that share one mailbox, a feed of log.
-// Otherwise it is SpawnCell. cfg.MaxParked is for all of them together.
-func SpawnPool[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Pool[T], error) {
-	cfg.Ordering = Parked
+// SpawnPool starts cfg.Workers actors, one if it is zero, that share one mailbox.
+// Otherwise it is SpawnCell. feed gives the mailbox its logs, by mailbox.Feed,
+// before the actors run; others may follow at any time. cfg.MaxParked is for all
+// workers together.
+func SpawnPool[T any](sys *System, cfg CellConfig[T], feed func(*mailbox.Inbox[T]) error) (*Pool[T], error) {
+	if cfg.Workers == 0 {
+		cfg.Workers = 1
+	}
+	if cfg.Workers > 1 || cfg.Keyed {
+		cfg.Ordering = Parked
+	}
 	cfg, err := cfg.complete(sys)
 	if err != nil {
 		return nil, err
@@ -65,13 +72,16 @@ func SpawnPool[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Poo
 	}
 	first := p.workers[0]
 	mail := first.mail(cfg)
-	mail.Shared, mail.Wake, mail.WakeAll, mail.Owner = true, p.wake, p.wakeAll, pool(p)
+	mail.Shared = cfg.Workers > 1
+	mail.Wake, mail.WakeAll, mail.Owner = p.wake, p.wakeAll, pool(p)
 	p.in = mailbox.NewInbox(mail)
 	p.open.Store(int32(len(p.workers)))
 	for i, c := range p.workers {
 		err := cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
 			if i == 0 { // the name is ours
-				if err := mailbox.Feed(p.in, log, "", func(ev T) T { return ev }); err != nil {
+				if err := feed(p.in); err != nil {
+					p.in.Detach() // from those that it has by now
+					p.in.Close()
 					return err
 				}
 			}
@@ -238,6 +248,11 @@ func (p *Pool[T]) Counts() Counts {
 // Redeliver gives a dead letter's event back; see the method of Cell. It is handled
 // by any worker, in its turn if the mailbox is keyed.
 func (p *Pool[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *Redelivery) error {
+	return p.RedeliverOf("", ev, seq, publishedAt, headers, r)
+}
+
+// RedeliverOf is Redeliver for an event of one of several topics.
+func (p *Pool[T]) RedeliverOf(topic string, ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *Redelivery) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ending {
@@ -250,6 +265,6 @@ func (p *Pool[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map
 	if headers != nil {
 		meta = &mailbox.Meta{Headers: headers}
 	}
-	p.in.Inject(mailbox.Item[T]{Event: ev, Seq: seq, PublishedAt: publishedAt, Meta: meta, Injected: r})
+	p.in.Inject(mailbox.Item[T]{Event: ev, Topic: topic, Seq: seq, PublishedAt: publishedAt, Meta: meta, Injected: r})
 	return nil
 }

@@ -36,9 +36,6 @@ type envelope[M any] struct {
 	ask *asking
 }
 
-// payload is what a dead letter shows of it.
-func (e envelope[M]) payload() any { return e.m }
-
 // Spawn starts an actor under supervision. make makes its first instance and,
 // after each failure that calls for a restart, a fresh one.
 //
@@ -60,6 +57,7 @@ func Spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Conf
 			return wrapped
 		},
 		Settled: func(e envelope[M], err error) { e.ask.settled(err) },
+		Payload: func(e envelope[M]) any { return e.m },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("actors: spawn %q: %w", name, err)

@@ -26,6 +26,7 @@ type Attempt struct {
 // Dead is a delivery that has ended without being handled.
 type Dead struct {
 	Topic, Subscriber string
+	Pattern           string // that the subscriber is subscribed to, if not to Topic
 	Event             any
 	Sequence          uint64
 	PublishedAt       time.Time

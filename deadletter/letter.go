@@ -34,6 +34,8 @@ type Letter struct {
 	Topic      string `json:"topic"`
 	Subscriber string `json:"subscriber"`
 	Sequence   uint64 `json:"sequence"`
+	// Pattern is what the subscriber is subscribed to, if not to Topic itself.
+	Pattern string `json:"pattern,omitempty"`
 
 	// Payload is the encoded event, ContentType its encoding and GoType the
 	// type it was published as. PayloadError says why Payload is missing or

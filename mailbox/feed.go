@@ -70,7 +70,9 @@ func attachFeed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(
 	if err := log.attach(c, func(r *Reader[T]) { f.from = *r }); err != nil {
 		return nil, err
 	}
-	in.add(f)
+	if in.add(f) {
+		f.detach() // it ends, and absorbs no more than it has been given by now
+	}
 	return c, nil
 }
 

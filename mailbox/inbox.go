@@ -106,14 +106,15 @@ func (in *Inbox[E]) Reader() *Reader[E] {
 	return &Reader[E]{in: in, seg: &segment[E]{}, item: new(boxed[E])}
 }
 
-// add makes f a feed of the inbox.
-func (in *Inbox[E]) add(f feeder) {
+// add makes f a feed of the inbox, and reports whether the inbox has been detached.
+func (in *Inbox[E]) add(f feeder) (ended bool) {
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	in.feeds = append(in.feeds, f)
 	l := f.link()
 	l.dirty = true
 	in.dirty = append(in.dirty, l)
-	in.mu.Unlock()
+	return in.ended
 }
 
 // Capacity returns how many events may wait; 0 means without bound.

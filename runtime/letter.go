@@ -18,7 +18,7 @@ import (
 func (rt *Runtime) letter(u *unwritten, stuck bool) deadletter.Letter {
 	d := u.dead
 	l := deadletter.Letter{
-		ID: u.id, Node: rt.node, Topic: d.Topic, Subscriber: d.Subscriber, Sequence: d.Sequence,
+		ID: u.id, Node: rt.node, Topic: d.Topic, Pattern: d.Pattern, Subscriber: d.Subscriber, Sequence: d.Sequence,
 		GoType: fmt.Sprintf("%T", d.Event), Headers: maps.Clone(d.Headers), PublishedAt: d.PublishedAt,
 	}
 	describe(&l, d, 0)
@@ -30,7 +30,7 @@ func (rt *Runtime) letter(u *unwritten, stuck bool) deadletter.Letter {
 	var err error
 	if stuck {
 		err = errors.New("the codec does not return")
-	} else if t, unknown := rt.topic(d.Topic); unknown != nil {
+	} else if t, unknown := rt.Topic(d.Topic); unknown != nil {
 		err = unknown
 	} else if r := panics.Try(func() { l.Payload, l.ContentType, err = t.Encode(d.Event) }); r != nil {
 		err = fmt.Errorf("the codec panicked: %v", r.Value)

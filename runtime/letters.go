@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -102,7 +103,7 @@ func tryAgain(_ supervisor.Failure, d supervisor.Decision) supervisor.Decision {
 
 // Bury makes letters an actors.Sink.
 func (w *letters) Bury(d *actors.Dead, room func()) bool {
-	of := subscriberName{d.Topic, d.Subscriber}
+	of := subscriberName{cmp.Or(d.Pattern, d.Topic), d.Subscriber}
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()

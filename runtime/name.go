@@ -18,6 +18,9 @@ func validName(name string) error {
 	if len(name) > maxName {
 		return fmt.Errorf("must not be longer than %d bytes", maxName)
 	}
+	if IsPattern(name) {
+		return errors.New(`must not contain "*" or ">": these are for patterns, which can be subscribed to only`)
+	}
 	for part := range strings.SplitSeq(name, ".") {
 		if part == "" {
 			return errors.New("must not have an empty part between dots")

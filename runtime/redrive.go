@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func (rt *Runtime) redrive(ctx context.Context, id string, cfg RedriveConfig) er
 	}
 	var give func(number int) error
 	if l.Subscriber == "" {
-		t, err := rt.topic(l.Topic)
+		t, err := rt.Topic(l.Topic)
 		if err != nil {
 			return err
 		}
@@ -74,13 +75,13 @@ func (rt *Runtime) redrive(ctx context.Context, id string, cfg RedriveConfig) er
 			return err
 		}
 	} else {
-		s, err := rt.Subscription(l.Topic, l.Subscriber)
+		s, err := rt.Subscription(cmp.Or(l.Pattern, l.Topic), l.Subscriber)
 		if err != nil {
 			return err
 		}
 		give = func(number int) error {
 			return s.cell.Redeliver(Redelivered{
-				Payload: l.Payload, ContentType: l.ContentType,
+				Topic: l.Topic, Payload: l.Payload, ContentType: l.ContentType,
 				Sequence: l.Sequence, PublishedAt: l.PublishedAt, Headers: l.Headers,
 			}, &actors.Redelivery{
 				LetterID: id, Number: number, Budget: cfg.Budget,

@@ -39,12 +39,17 @@ type Runtime struct {
 	obs     Observer
 	done    chan struct{} // closed when Shutdown has done its work
 
+	opening  sync.Mutex // of topics and of subscriptions to patterns; before mu
+	names    trie[Topic]
+	patterns trie[pattern]
+
 	mu        sync.Mutex
 	state     State
 	topics    map[string]*topic
 	subs      []*Subscription             // attached and not unsubscribed, in order of subscription
 	byName    map[[2]string]*Subscription // by topic and name; one that has stopped may still be there
 	foldAt    int                         // how many subs make a fold worth its price
+	stale     []string                    // patterns of which a subscription has stopped
 	past      []*Subscription             // stopped, with letters or zombies still on the way
 	attaching sync.WaitGroup
 	left      []Left // during shutdown

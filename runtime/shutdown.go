@@ -209,6 +209,11 @@ func (rt *Runtime) finish(began time.Time, left []*Subscription) {
 
 // stopped notes what a subscriber had left.
 func (rt *Runtime) stopped(e Event) {
+	if IsPattern(e.Topic) {
+		rt.mu.Lock()
+		rt.stale = append(rt.stale, e.Topic)
+		rt.mu.Unlock()
+	}
 	if e.Reason != supervisor.ReasonShutdown || e.Count == 0 {
 		return
 	}

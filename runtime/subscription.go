@@ -47,6 +47,7 @@ type Subscriber interface {
 
 // Redelivered is a dead letter's event on its way back.
 type Redelivered struct {
+	Topic       string
 	Payload     []byte
 	ContentType string
 	Sequence    uint64

@@ -26,6 +26,8 @@ type Topic interface {
 	Counts() Publications
 	// Encode returns an event, which is of Type, as a store keeps it.
 	Encode(event any) (payload []byte, contentType string, err error)
+	// Decode returns the event that Encode has made a payload of.
+	Decode(payload []byte, contentType string) (event any, err error)
 	// Republish publishes what Encode has returned to all subscribers.
 	Republish(ctx context.Context, payload []byte, contentType string, headers map[string]string) error
 	// Drain refuses publications from outside of handlers, and Close all.
@@ -49,32 +51,57 @@ type Publications struct {
 // Register returns the topic of that name and type, which create makes if there
 // is none. It is how package topics opens a topic.
 //
-// Errors: the name is not valid; the topic has another type; [ErrClosed].
+// Errors: the name is not valid; the topic has another type, or one that a subscriber
+// to a pattern does not take; [ErrClosed].
 func (rt *Runtime) Register(name string, typ reflect.Type, create func() Topic) (Topic, error) {
 	if err := validName(name); err != nil {
 		return nil, fmt.Errorf("runtime: topic name %q: %w", name, err)
 	}
+	if t, err := rt.registered(name, typ); t != nil || err != nil {
+		return t, err
+	}
+	rt.opening.Lock()
+	defer rt.opening.Unlock()
+	if t, err := rt.registered(name, typ); t != nil || err != nil {
+		return t, err
+	}
+	t := create()
+	if err := rt.match(t); err != nil {
+		return nil, err
+	}
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.state != StateRunning {
+		t.Close()
+		return nil, ErrClosed
+	}
+	rt.names.add(name, t)
+	rt.topics[name] = &topic{Topic: t}
+	return t, nil
+}
+
+// registered returns the topic of that name, nil if there is none.
+func (rt *Runtime) registered(name string, typ reflect.Type) (Topic, error) {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	if rt.state != StateRunning {
 		return nil, ErrClosed
 	}
-	if t := rt.topics[name]; t != nil {
-		if t.Type() != typ {
-			return nil, fmt.Errorf("%w: %s carries %v, not %v", ErrTypeMismatch, name, t.Type(), typ)
-		}
-		return t.Topic, nil
+	t := rt.topics[name]
+	if t == nil {
+		return nil, nil
 	}
-	t := create()
-	rt.topics[name] = &topic{Topic: t}
-	return t, nil
+	if t.Type() != typ {
+		return nil, fmt.Errorf("%w: %s carries %v, not %v", ErrTypeMismatch, name, t.Type(), typ)
+	}
+	return t.Topic, nil
 }
 
 // ErrTypeMismatch is returned for a topic that is open with another type.
 var ErrTypeMismatch = errors.New("runtime: topic has another type")
 
-// topic returns an open topic by name.
-func (rt *Runtime) topic(name string) (Topic, error) {
+// Topic returns an open topic by name, or [ErrUnknownTopic].
+func (rt *Runtime) Topic(name string) (Topic, error) {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	if t := rt.topics[name]; t != nil {

@@ -124,6 +124,10 @@ func (d *direct[M]) Encode(event any) ([]byte, string, error) {
 	return payload, jsonCodec{}.ContentType(), err
 }
 
+func (d *direct[M]) Decode(payload []byte, contentType string) (any, error) {
+	return decode[M](jsonCodec{}, payload, contentType)
+}
+
 func (d *direct[M]) Republish(ctx context.Context, payload []byte, contentType string, _ map[string]string) error {
 	m, err := decode[M](jsonCodec{}, payload, contentType)
 	if err != nil {

@@ -196,7 +196,11 @@ func typed[T any](c SubscriberConfig, cell *actors.CellConfig[T]) error {
 }
 
 func (t *Topic[T]) subscribeError(name string, err error) error {
-	return fmt.Errorf("topics: subscribe %s/%s: %w", t.name, name, err)
+	return subscribeError(t.name, name, err)
+}
+
+func subscribeError(topic, name string, err error) error {
+	return fmt.Errorf("topics: subscribe %s/%s: %w", topic, name, err)
 }
 
 // subscriber is what the runtime sees of a cell.
@@ -214,7 +218,9 @@ type handler[T any] interface {
 // start spawns what cfg describes.
 func start[T any](sys *actors.System, log *mailbox.Log[T], cfg actors.CellConfig[T]) (handler[T], error) {
 	if cfg.Workers > 1 {
-		return actors.SpawnPool(sys, log, cfg)
+		return actors.SpawnPool(sys, cfg, func(in *mailbox.Inbox[T]) error {
+			return mailbox.Feed(in, log, "", func(ev T) T { return ev })
+		})
 	}
 	return actors.SpawnCell(sys, log, cfg)
 }

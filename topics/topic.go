@@ -291,6 +291,10 @@ func (s side[T]) Encode(event any) ([]byte, string, error) {
 	return payload, s.t.cfg.Codec.ContentType(), err
 }
 
+func (s side[T]) Decode(payload []byte, contentType string) (any, error) {
+	return s.t.decode(payload, contentType)
+}
+
 func (s side[T]) Republish(ctx context.Context, payload []byte, contentType string, headers map[string]string) error {
 	ev, err := s.t.decode(payload, contentType)
 	if err != nil {

@@ -95,7 +95,7 @@ type Cursor[T any] struct {
 func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) {
 	if cfg.needsInbox() {
 		in := NewInbox(cfg)
-		c, err := attachFeed(in, l, "", func(v T) T { return v })
+		c, err := attachFeed(in, l, "", func(v T) T { return v }, nil)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -106,15 +106,16 @@ func (l *Log[T]) Subscribe(cfg CursorConfig[T]) (*Cursor[T], *Reader[T], error) 
 		log: l, name: cfg.Name, capacity: uint64(cfg.Capacity), overflow: cfg.Overflow, wake: cfg.Wake, owner: cfg.Owner,
 	}
 	var r *Reader[T]
-	if err := l.attach(c, func(from *Reader[T]) { r = from }); err != nil {
+	if err := l.attach(c, nil, func(from *Reader[T]) { r = from }); err != nil {
 		return nil, nil, err
 	}
 	return c, r, nil
 }
 
-// attach makes c a cursor of the log. It calls began with a reader at c's start
+// attach makes c a cursor of the log, from the next event on or, if from is not nil,
+// from a place that another cursor keeps. It calls began with a reader at c's start
 // before c gets its first event.
-func (l *Log[T]) attach(c *Cursor[T], began func(*Reader[T])) error {
+func (l *Log[T]) attach(c *Cursor[T], from *place[T], began func(*Reader[T])) error {
 	c.end.Store(noLimit)
 	l.mu.Lock()
 	if l.mode == modeClosed {
@@ -123,7 +124,9 @@ func (l *Log[T]) attach(c *Cursor[T], began func(*Reader[T])) error {
 	}
 	limit := l.stop()
 	at := l.head()
-	if len(l.cursors.all) == 0 {
+	if from != nil {
+		at = *from
+	} else if len(l.cursors.all) == 0 {
 		// What was claimed while nobody was there may come to be accepted now,
 		// and then it is the newcomer's.
 		at = l.rest

@@ -52,14 +52,14 @@ type feed[T, E any] struct {
 // Every event of log that is published after Feed has returned is the inbox's.
 // It returns [ErrClosed] when the log is closed.
 func Feed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(T) E) error {
-	if _, err := attachFeed(in, log, topic, convert); err != nil {
+	if _, err := attachFeed(in, log, topic, convert, nil); err != nil {
 		return err
 	}
 	in.rouse(false) // to park the newcomer
 	return nil
 }
 
-func attachFeed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(T) E) (*Cursor[T], error) {
+func attachFeed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(T) E, k *Keeper[T]) (*Cursor[T], error) {
 	f := &feed[T, E]{in: in, topic: topic, convert: convert}
 	f.feedLink.f = f
 	c := &Cursor[T]{
@@ -67,13 +67,41 @@ func attachFeed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(
 		wake: f.wake, owner: in.cfg.Owner, feed: f,
 	}
 	f.c = c
-	if err := log.attach(c, func(r *Reader[T]) { f.from = *r }); err != nil {
-		return nil, err
+	if k == nil {
+		if err := log.attach(c, nil, func(r *Reader[T]) { f.from = *r }); err != nil {
+			return nil, err
+		}
+	} else {
+		if err := f.begin(k); err != nil {
+			return nil, err
+		}
+		f.settled()
 	}
 	if in.add(f) {
 		f.detach() // it ends, and absorbs no more than it has been given by now
 	}
 	return c, nil
+}
+
+// begin attaches the feed's cursor and puts what is kept into the inbox, before
+// anybody can absorb what follows.
+func (f *feed[T, E]) begin(k *Keeper[T]) error {
+	f.in.mu.Lock()
+	defer f.in.mu.Unlock()
+	var kept []Item[T]
+	if err := k.attach(f.c, func(r *Reader[T], items []Item[T]) {
+		f.from, kept = *r, items
+		if f.c.overflow.gates() { // as many wait, unless the filter does not want them
+			f.c.place.Store(2 * (r.pos() - uint64(len(kept))))
+		}
+	}); err != nil {
+		return err
+	}
+	for _, it := range kept {
+		f.in.put(f, Item[E]{Event: f.convert(it.Event), Topic: f.topic, Seq: it.Seq, PublishedAt: it.PublishedAt, Meta: it.Meta})
+	}
+	f.publish()
+	return nil
 }
 
 func (f *feed[T, E]) link() *feedLink { return &f.feedLink }

@@ -61,7 +61,7 @@ func subscribePattern[T any](rt *runtime.Runtime, pattern, name string, cell act
 	if reflect.TypeFor[T]() == reflect.TypeFor[Any]() {
 		cell.Payload = func(ev T) any { return any(ev).(Any).Event }
 	}
-	s := &patternSubscriber[T]{rt: rt}
+	s := &patternSubscriber[T]{rt: rt, replay: !cfg.NoReplay}
 	sub, err := rt.AttachPattern(pattern, name, func(open []runtime.Topic) (runtime.Subscriber, error) {
 		pool, err := actors.SpawnPool(rt.Actors(), cell, func(in *mailbox.Inbox[T]) error {
 			s.in = in
@@ -87,17 +87,18 @@ func subscribePattern[T any](rt *runtime.Runtime, pattern, name string, cell act
 // patternSubscriber is what the runtime sees of a subscriber to a pattern.
 type patternSubscriber[T any] struct {
 	*actors.Pool[T]
-	rt *runtime.Runtime
-	in *mailbox.Inbox[T]
+	rt     *runtime.Runtime
+	in     *mailbox.Inbox[T]
+	replay bool
 }
 
 // anyTopic is a topic of any type.
 type anyTopic interface {
-	feedAny(*mailbox.Inbox[Any]) error
+	feedAny(in *mailbox.Inbox[Any], replay bool) error
 }
 
-func (s side[T]) feedAny(in *mailbox.Inbox[Any]) error {
-	return mailbox.Feed(in, s.t.log, s.t.name, func(ev T) Any { return Any{s.t.name, ev} })
+func (s side[T]) feedAny(in *mailbox.Inbox[Any], replay bool) error {
+	return feed(s.t, in, s.t.name, replay, func(ev T) Any { return Any{s.t.name, ev} })
 }
 
 func (s *patternSubscriber[T]) accepts(t runtime.Topic) error {
@@ -111,10 +112,10 @@ func (s *patternSubscriber[T]) accepts(t runtime.Topic) error {
 
 func (s *patternSubscriber[T]) feed(t runtime.Topic) error {
 	if same, ok := t.(side[T]); ok {
-		return mailbox.Feed(s.in, same.t.log, same.t.name, func(ev T) T { return ev })
+		return feed(same.t, s.in, same.t.name, s.replay, func(ev T) T { return ev })
 	}
 	if topic, ok := t.(anyTopic); ok {
-		return topic.feedAny(any(s.in).(*mailbox.Inbox[Any]))
+		return topic.feedAny(any(s.in).(*mailbox.Inbox[Any]), s.replay)
 	}
 	return nil
 }

@@ -86,6 +86,8 @@ type SubscriberConfig struct {
 	// MaxParked is how many events may wait aside, under [Parked] or with Workers:
 	// with Workers+MaxParked it bounds how many are in flight. Zero is 1024.
 	MaxParked int
+	// NoReplay leaves out what the topic keeps for newcomers.
+	NoReplay bool
 	// Group supervises the subscriber. Nil is the runtime's root.
 	Group *actors.Group
 }
@@ -154,7 +156,7 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 		return nil, t.subscribeError(name, err)
 	}
 	sub, err := t.rt.Attach(side[T]{t}, name, func() (runtime.Subscriber, error) {
-		c, err := start(t.rt.Actors(), t.log, cell)
+		c, err := t.start(cell, !cfg.NoReplay)
 		return subscriber[T]{c, t}, err
 	})
 	if err != nil {
@@ -216,13 +218,13 @@ type handler[T any] interface {
 }
 
 // start spawns what cfg describes.
-func start[T any](sys *actors.System, log *mailbox.Log[T], cfg actors.CellConfig[T]) (handler[T], error) {
-	if cfg.Workers > 1 {
-		return actors.SpawnPool(sys, cfg, func(in *mailbox.Inbox[T]) error {
-			return mailbox.Feed(in, log, "", func(ev T) T { return ev })
+func (t *Topic[T]) start(cfg actors.CellConfig[T], replay bool) (handler[T], error) {
+	if cfg.Workers > 1 || t.keeper != nil && replay {
+		return actors.SpawnPool(t.rt.Actors(), cfg, func(in *mailbox.Inbox[T]) error {
+			return feed(t, in, "", replay, func(ev T) T { return ev })
 		})
 	}
-	return actors.SpawnCell(sys, log, cfg)
+	return actors.SpawnCell(t.rt.Actors(), t.log, cfg)
 }
 
 func (s subscriber[T]) Redeliver(l runtime.Redelivered, r *actors.Redelivery) error {

@@ -35,11 +35,16 @@ type Config struct {
 	// Codec is how events are kept in dead letters. Nil is JSON, which honors
 	// the MarshalJSON and UnmarshalJSON methods of a type.
 	Codec Codec
+	// Replay is what is kept of the topic for subscribers to come.
+	Replay Replay
 }
 
 func (c Config) validate() error {
 	if c.Unrouted > DeadLetterUnrouted {
 		return fmt.Errorf("Unrouted %d: must be CountUnrouted, RejectUnrouted or DeadLetterUnrouted", c.Unrouted)
+	}
+	if c.Replay.set() && c.Unrouted != CountUnrouted {
+		return fmt.Errorf("Unrouted %d: must be CountUnrouted with a Replay, which keeps events without subscribers", c.Unrouted)
 	}
 	return nil
 }
@@ -73,6 +78,7 @@ type Topic[T any] struct {
 	obs      runtime.Observer
 	name     string
 	cfg      Config
+	keeper   *mailbox.Keeper[T]
 	account  *actors.Account // of events that became dead letters for want of a subscriber
 
 	gate   sync.RWMutex
@@ -97,12 +103,20 @@ func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], er
 	if c.Codec == nil {
 		c.Codec = jsonCodec{}
 	}
+	if c.Replay.set() {
+		if _, err := keyOfReplay[T](c.Replay); err != nil {
+			return nil, fmt.Errorf("topics: open %q: %w", name, err)
+		}
+	}
 	t, err := rt.Register(name, reflect.TypeFor[T](), func() runtime.Topic {
 		t := &Topic[T]{
 			log: mailbox.NewLog[T](rt.Actors().Guard()), rt: rt, obs: rt.Observer(), name: name, cfg: c,
 			account: actors.NewAccount(rt.Actors()), rejected: map[string]uint64{},
 		}
 		t.accepted = t.obs.Accepted
+		if c.Replay.set() {
+			_ = t.keep(c.Replay) // which has been checked, and the log is new
+		}
 		return side[T]{t}
 	})
 	if err != nil {

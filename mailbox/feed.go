@@ -183,8 +183,8 @@ const maxHelp = 16
 func (f *feed[T, E]) wake() {
 	in := f.in
 	for range maxHelp {
-		if in.cfg.Filter == nil {
-			break
+		if in.cfg.Filter == nil || f.c.end.Load() != noLimit {
+			break // a consumer that leaves waits for the end of what is under way
 		}
 		in.mu.Lock()
 		f.absorb()

@@ -109,6 +109,7 @@ type Log[T any] struct {
 	mode    mode
 	serial  uint64 // of the youngest cursor
 	late    int    // publishers that have claimed beyond the limit
+	many    int    // parked publishers that need several slots at once
 	hungry  int    // parked publishers that were woken and overtaken: nobody passes them
 	roomy   uint64 // room worth waking or yielding for
 	cursors set[T] // attached
@@ -230,17 +231,21 @@ func (l *Log[T]) setLimit(limit uint64) {
 	l.open.Store(open)
 }
 
-// gate returns a limit that no gating cursor's is below. If there is no room for a
-// publication at next, it may be lower than it could be, and a cursor that has none
+// gate returns a limit that no gating cursor's is below. If there is no room for the
+// next publication, at head, it may be lower than it could be, and a cursor that has none
 // is appointed as the one that wakes those who wait. The caller holds mu.
 //
 // Like the sweeper's, the appointment keeps cursors from looking at each other
 // whenever one of them moves: none but this one can make room.
-func (l *Log[T]) gate(next uint64) uint64 {
+func (l *Log[T]) gate(head uint64) uint64 {
+	next := head
+	if l.many > 0 {
+		next += l.fewest() - 1
+	}
 	for {
 		// Who has claimed a slot beyond the limit waits for the lowest cursor, and
-		// needs to know exactly; all others are content with any that is full.
-		for ; l.late == 0 && l.roomyTo < len(l.gating.all); l.roomyTo++ {
+		// needs to know exactly, and so does who needs several slots; all others are content with any that is full.
+		for ; l.late+l.many == 0 && l.roomyTo < len(l.gating.all); l.roomyTo++ {
 			if c := l.gating.all[l.roomyTo]; c.limit() <= next && l.appoint(c, next) {
 				return l.limit.Load()
 			}
@@ -291,12 +296,16 @@ func (l *Log[T]) extend(seg *segment[T]) {
 	}
 	l.tail.CompareAndSwap(seg, next)
 	if linked {
-		// Once per segment, inboxes take over what they lag behind, so that
-		// a stuck one holds at most its capacity and two segments.
-		for _, c := range l.feeds() {
-			if c.absorbed.Load() < seg.base {
-				c.feed.absorbFor()
-			}
+		l.absorbFrom(seg)
+	}
+}
+
+// absorbFrom makes inboxes take over what they lag behind, once for each segment
+// that is full, so that a stuck one holds at most its capacity and two segments.
+func (l *Log[T]) absorbFrom(seg *segment[T]) {
+	for _, c := range l.feeds() {
+		if c.absorbed.Load() < seg.base {
+			c.feed.absorbFor()
 		}
 	}
 }

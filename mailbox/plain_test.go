@@ -338,11 +338,12 @@ func (p *plain) drained(k *plainCursor) bool {
 // twins runs the log and the plain one side by side.
 type twins struct {
 	plain
-	log    *mailbox.Log[int]
-	claims map[int]mailbox.Claim[int]
-	named  int
-	value  int // published last
-	start  time.Time
+	log     *mailbox.Log[int]
+	commits mailbox.Commits
+	claims  map[int]mailbox.Claim[int]
+	named   int
+	value   int // published last
+	start   time.Time
 }
 
 func TestLogAgreesWithAPlainOne(t *testing.T) {
@@ -354,6 +355,7 @@ func TestLogAgreesWithAPlainOne(t *testing.T) {
 			"publish":   func(t *rapid.T) { w.publish(t, rapid.IntRange(1, 8).Draw(t, "n")) },
 			"burst":     func(t *rapid.T) { w.publish(t, rapid.IntRange(100, 700).Draw(t, "n")) },
 			"batch":     w.batch,
+			"commit":    w.commit,
 			"late one":  w.lateBatch,
 			"claim":     w.claim,
 			"finish":    w.finish,
@@ -459,6 +461,32 @@ func (w *twins) batch(t *rapid.T) {
 	}
 	if want := w.verdict(pos+n, inside, false); err != nil && !sameError(err, want) {
 		t.Fatalf("AppendBatch at %d = %v, want %v", pos+n, err, want)
+	}
+}
+
+func (w *twins) commit(t *rapid.T) {
+	ctx, inside := w.context(t)
+	vs, pos := w.values(rapid.IntRange(1, 700).Draw(t, "n")), len(w.slots)
+	_, err := w.commits.Commit(ctx, []mailbox.Part{mailbox.Staged(w.log, vs, nil)})
+	if err == nil {
+		for k, v := range vs {
+			if want := w.verdict(pos+k, inside, false); want != nil {
+				t.Fatalf("commit accepted at %d, want %v", pos+k, want)
+			}
+			w.slots = append(w.slots, plainSlot{})
+			w.settle(pos+k, plainSlot{anEvent, v, nil})
+		}
+		return
+	}
+	want := w.verdict(pos+len(vs)-1, inside, false)
+	for _, k := range w.attached {
+		var many *mailbox.TooManyError
+		if errors.As(err, &many) && many.Mailbox == k.cfg.Name && k.gates() && k.cfg.Capacity < len(vs) && many.Events == len(vs) {
+			want = err
+		}
+	}
+	if !sameError(err, want) {
+		t.Fatalf("Commit of %d at %d = %v, want %v", len(vs), pos, err, want)
 	}
 }
 

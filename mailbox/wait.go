@@ -35,8 +35,9 @@ type waiter struct {
 	ready   chan struct{} // nil until it parks for the first time
 	yielded bool
 	woken   bool
-	hungry  bool // was woken and overtaken: goes first and nobody passes
-	claimed bool // owns the slot at pos
+	hungry  bool   // was woken and overtaken: goes first and nobody passes
+	claimed bool   // owns the slot at pos
+	need    uint64 // slots at once, 0 is 1
 	pos     uint64
 	follow  Wait
 	since   time.Time
@@ -66,7 +67,10 @@ func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
 		return nil
 	}
 	at := len(l.waiters)
-	if w.woken && !w.hungry {
+	if w.need > 1 {
+		// It is not hungry: who waits for one place must not wait for many.
+		l.many++
+	} else if w.woken && !w.hungry {
 		w.hungry = true
 		l.hungry++
 	}
@@ -165,6 +169,9 @@ func (l *Log[T]) fullFor(w *waiter) []*Cursor[T] {
 	if !w.claimed {
 		pos = max(pos, l.Head()) // others may have gone before it
 	}
+	if w.need > 1 {
+		pos += w.need - 1
+	}
 	var full []*Cursor[T]
 	for _, c := range l.gating.all {
 		if c.limit() <= pos {
@@ -190,7 +197,7 @@ func (l *Log[T]) leave(w *waiter) {
 	}
 	if k := slices.Index(l.waiters, w); k >= 0 {
 		l.waiters = slices.Delete(l.waiters, k, k+1)
-		l.waiting.Add(-1)
+		l.gone(w)
 	}
 	l.refresh() // a wake-up that this one did not use is the next one's
 }
@@ -208,31 +215,68 @@ func (l *Log[T]) wakeForRoom(head uint64) {
 	if len(l.waiters) == 0 {
 		return
 	}
-	n := 0
-	if limit := l.limit.Load(); limit > head {
-		n = int(min(limit-head, uint64(len(l.waiters))))
-	}
 	if l.mode == modeClosed || len(l.cursors.all) == 0 {
-		n = len(l.waiters)
+		l.wakeFirst(len(l.waiters))
+		return
+	}
+	n, limit := 0, l.limit.Load()
+	for n < len(l.waiters) && l.waiters[n].need <= 1 && head < limit {
+		n++
+		head++
 	}
 	l.wakeFirst(n)
+	if l.many > 0 {
+		// Those behind one that needs more than there is do not wait for it.
+		l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool {
+			need := max(1, w.need)
+			if head+need > limit {
+				return false
+			}
+			head += need
+			l.woken(w)
+			return true
+		})
+	}
 	// Who has claimed a slot is not served by room behind the head.
-	limit := l.limit.Load()
 	l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool {
 		if !w.claimed || w.pos >= limit {
 			return false
 		}
-		l.waiting.Add(-1)
-		w.ready <- struct{}{}
+		l.woken(w)
 		return true
 	})
+}
+
+// woken tells a waiter that is taken out of the list. The caller holds mu.
+func (l *Log[T]) woken(w *waiter) {
+	l.gone(w)
+	w.ready <- struct{}{} // has room: a waiter is in the list only while its channel is empty
+}
+
+// gone notes that a waiter is not in the list any more. The caller holds mu.
+func (l *Log[T]) gone(w *waiter) {
+	l.waiting.Add(-1)
+	if w.need > 1 {
+		l.many--
+	}
+}
+
+// fewest returns the least of what parked publishers need that need several slots.
+// The caller holds mu.
+func (l *Log[T]) fewest() uint64 {
+	fewest := uint64(noLimit)
+	for _, w := range l.waiters {
+		if w.need > 1 {
+			fewest = min(fewest, w.need)
+		}
+	}
+	return fewest
 }
 
 // wakeFirst wakes the n waiters in front. The caller holds mu.
 func (l *Log[T]) wakeFirst(n int) {
 	for _, w := range l.waiters[:n] {
-		l.waiting.Add(-1)
-		w.ready <- struct{}{} // has room: a waiter is in the list only while its channel is empty
+		l.woken(w)
 	}
 	l.waiters = slices.Delete(l.waiters, 0, n)
 }

@@ -23,6 +23,7 @@ type Commits struct{ mu sync.Mutex }
 
 // Part is what a commit publishes in one log; see [Staged].
 type Part interface {
+	room(ctx context.Context) (ok bool, err error)
 	reserve(ctx context.Context) (full bool, err error)
 	wait(ctx context.Context) error
 	fill()
@@ -62,10 +63,17 @@ func (cs *Commits) Commit(ctx context.Context, parts []Part) (at int, err error)
 	}
 }
 
-// reserve claims slots for all parts, or for none.
+// reserve claims slots for all parts, or for none. It looks at all before it claims
+// any, because what is given up takes room until the consumers have stepped over it:
+// commits that give up what others then lack would keep each other from their end.
 func (cs *Commits) reserve(ctx context.Context, parts []Part) (at int, full bool, err error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
+	for at, p := range parts {
+		if ok, err := p.room(ctx); !ok || err != nil {
+			return at, err == nil, err
+		}
+	}
 	for at, p := range parts {
 		if full, err = p.reserve(ctx); full || err != nil {
 			for _, p := range parts[:at] {
@@ -94,6 +102,12 @@ type staged[T any] struct {
 type run[T any] struct {
 	seg  *segment[T]
 	i, n uint64
+}
+
+// room reports whether there is room for all at once.
+func (s *staged[T]) room(ctx context.Context) (bool, error) {
+	s.w.pos = s.log.Head()
+	return s.admit(ctx, s.w.pos+uint64(len(s.vs))-1)
 }
 
 // reserve claims slots if there is room for all at once.

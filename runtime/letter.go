@@ -58,17 +58,18 @@ func describe(l *deadletter.Letter, d *actors.Dead, redrive int) {
 	last := d.Attempts[len(d.Attempts)-1]
 	l.Cause, l.Error = last.Cause.String(), message(last.Err)
 	l.ErrorTypes, l.Stack, l.PanicValue = nil, "", ""
-	l.ErrorTypes = slices.DeleteFunc(deadletter.ErrorTypes(last.Err), func(t string) bool { return t == verdictType })
-	var p *supervisor.PanicError
-	if errors.As(last.Err, &p) {
+	l.ErrorTypes = slices.DeleteFunc(deadletter.ErrorTypes(last.Err), func(t string) bool { return slices.Contains(verdictTypes, t) })
+	if p := supervisor.PanicIn(last.Err); p != nil {
 		l.Stack = p.Stack
 		l.PanicValue = (&supervisor.PanicError{Value: p.Value}).Error()[len("panic: "):]
 	}
 }
 
-// verdictType is that of the mark of supervisor.Permanent and its like, which is
-// a verdict and not what went wrong.
-var verdictType = fmt.Sprintf("%T", supervisor.Permanent(ErrClosed))
+// verdictTypes are those of the marks of supervisor.Permanent and its like, which
+// are verdicts and not what went wrong.
+var verdictTypes = []string{
+	fmt.Sprintf("%T", supervisor.ErrPermanent), fmt.Sprintf("%T", (*supervisor.RetryAfterError)(nil)),
+}
 
 // message returns what an error of the user's says, if it can say it.
 func message(err error) (text string) {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/troupe-go/troupe/actors"
+	"github.com/troupe-go/troupe/supervisor"
 )
 
 // The errors of names.
@@ -70,8 +71,9 @@ func (rt *Runtime) Register(name string, typ reflect.Type, create func() Topic) 
 	return t, nil
 }
 
-// ErrTypeMismatch is returned for a topic that is open with another type.
-var ErrTypeMismatch = errors.New("runtime: topic has another type")
+// ErrTypeMismatch is returned for a topic that is open with another type. A
+// topic never changes its type, so to a handler it is a permanent failure.
+var ErrTypeMismatch = supervisor.Permanent(errors.New("runtime: topic has another type"))
 
 // topic returns an open topic by name.
 func (rt *Runtime) topic(name string) (Topic, error) {

@@ -44,23 +44,6 @@ func (c Config) validate() error {
 	return nil
 }
 
-// The errors of publications, beside runtime.ErrClosed and the cause of a
-// context.
-var (
-	// ErrNoSubscriber is returned under RejectUnrouted.
-	ErrNoSubscriber = mailbox.ErrNoSubscriber
-	// ErrFull matches the *mailbox.FullError that names the subscriber whose
-	// policy is to reject.
-	ErrFull = mailbox.ErrFull
-	// ErrWouldDeadlock is returned to a handler that would wait for itself.
-	ErrWouldDeadlock = actors.ErrWouldDeadlock
-	// ErrTypeMismatch is returned for a topic that is open with another type.
-	ErrTypeMismatch = runtime.ErrTypeMismatch
-	// ErrNoRoom is returned under DeadLetterUnrouted when too many letters of
-	// the topic wait for the dead-letter store.
-	ErrNoRoom = errors.New("topics: dead-letter store takes no more")
-)
-
 // Topic is a named stream of events of type T. It is safe for concurrent use.
 //
 // It is generic down to the mailbox because an event that passes through an

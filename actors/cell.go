@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type Cell[T any] struct {
 	factory   func() Behavior[T]
 	static    *Behavior[T]        // instead of factory: an instance without state
 	settled   func(ev T, _ error) // told every outcome, if set
+	key       uint64              // for the IDs of events
 	attentive bool                // somebody wants to know of each success
 	hasRoom   atomic.Bool         // the sink has called back
 
@@ -55,6 +57,8 @@ type CellConfig[T any] struct {
 	// not handled. It must not block: what an overflow policy ends is told with
 	// the mailbox locked.
 	Settled func(ev T, outcome error)
+
+	own bool // the log is the actor's own, which no other actor reads
 }
 
 // SpawnCell starts an actor that reads log. It returns once the actor receives
@@ -82,6 +86,11 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 	}
 	c.sys, c.cfg = sys, cfg.Config
 	c.condition = StateStarting
+	var serial uint64 // 0 for a topic, which there is once in a runtime
+	if cfg.own {
+		serial = sys.serial.Add(1)
+	}
+	c.key = sys.newKey(cfg.Topic, serial)
 	c.attentive = c.settled != nil || sys.obs.Handled != nil
 	c.ledger.changed = sys.poke
 	c.finished = make(chan struct{})
@@ -201,7 +210,7 @@ func (c *Cell[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map
 		c.mu.Unlock()
 		return &mailbox.FullError{Mailbox: c.name(), Capacity: c.cfg.Capacity}
 	}
-	c.lane = append(c.lane, &held[T]{ev: ev, seq: seq, publishedAt: publishedAt, headers: headers, redelivery: r})
+	c.lane = append(c.lane, &held[T]{ev: ev, seq: seq, publishedAt: publishedAt, headers: headers, id: cmp.Or(r.EventID, r.LetterID), redelivery: r})
 	c.ledger.lane++
 	c.redelivered++
 	c.mu.Unlock()

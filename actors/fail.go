@@ -128,7 +128,7 @@ func (l *loop[T]) hold() *held[T] {
 	h := &held[T]{ev: l.r.Last(), seq: l.r.Seq()}
 	var meta *mailbox.Meta
 	if h.publishedAt, meta = l.r.Facts(); meta != nil {
-		h.headers = meta.Headers
+		h.headers, h.id = meta.Headers, meta.ID
 	}
 	return h
 }
@@ -182,7 +182,7 @@ func (c *Cell[T]) dead(h *held[T], reason string) *Dead {
 	}
 	return &Dead{
 		Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Event: ev, Sequence: h.seq, PublishedAt: h.publishedAt,
-		Headers: h.headers, Reason: reason, Attempts: h.attempts, AttemptCount: h.attemptCount,
+		Headers: h.headers, ID: h.id, key: c.key, Reason: reason, Attempts: h.attempts, AttemptCount: h.attemptCount,
 		Redelivery: h.redelivery, ledger: &c.ledger, tell: &c.sys.obs,
 	}
 }

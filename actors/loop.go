@@ -248,9 +248,9 @@ func (l *loop[T]) timed(ev T) error {
 // facts describes the event in hand.
 func (l *loop[T]) facts() Delivery {
 	c := l.c
-	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Attempt: 1}
+	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Attempt: 1, key: c.key}
 	if h := l.cur; h != nil {
-		d.Sequence, d.PublishedAt, d.Headers, d.Attempt = h.seq, h.publishedAt, h.headers, h.attempt+1
+		d.Sequence, d.PublishedAt, d.Headers, d.Attempt, d.id = h.seq, h.publishedAt, h.headers, h.attempt+1, h.id
 		if h.redelivery != nil {
 			d.LetterID = h.redelivery.LetterID
 		}
@@ -259,7 +259,7 @@ func (l *loop[T]) facts() Delivery {
 	d.Sequence = l.r.Seq()
 	var meta *mailbox.Meta
 	if d.PublishedAt, meta = l.r.Facts(); meta != nil {
-		d.Headers = meta.Headers
+		d.Headers, d.id = meta.Headers, meta.ID
 	}
 	return d
 }

@@ -60,6 +60,7 @@ func Spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Conf
 			return wrapped
 		},
 		Settled: func(e envelope[M], err error) { e.ask.settled(err) },
+		own:     true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("actors: spawn %q: %w", name, err)

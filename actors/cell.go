@@ -201,6 +201,10 @@ func (c *Cell[T]) roomMade() {
 // stopped, and with a mailbox.FullError when as many redeliveries wait as the
 // mailbox may hold.
 func (c *Cell[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *Redelivery) error {
+	h := &held[T]{ev: ev, seq: seq, publishedAt: publishedAt, headers: headers, redelivery: r}
+	if r != nil {
+		h.id = cmp.Or(r.EventID, r.LetterID)
+	}
 	c.mu.Lock()
 	if c.ending {
 		c.mu.Unlock()
@@ -210,7 +214,7 @@ func (c *Cell[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map
 		c.mu.Unlock()
 		return &mailbox.FullError{Mailbox: c.name(), Capacity: c.cfg.Capacity}
 	}
-	c.lane = append(c.lane, &held[T]{ev: ev, seq: seq, publishedAt: publishedAt, headers: headers, id: cmp.Or(r.EventID, r.LetterID), redelivery: r})
+	c.lane = append(c.lane, h)
 	c.ledger.lane++
 	c.redelivered++
 	c.mu.Unlock()

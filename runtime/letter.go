@@ -17,9 +17,11 @@ import (
 // stuck, the codec is not asked again.
 func (rt *Runtime) letter(u *unwritten, stuck bool) deadletter.Letter {
 	d := u.dead
+	event := d.Delivery()
 	l := deadletter.Letter{
 		ID: u.id, Node: rt.node, Topic: d.Topic, Subscriber: d.Subscriber, Sequence: d.Sequence,
 		GoType: fmt.Sprintf("%T", d.Event), Headers: maps.Clone(d.Headers), PublishedAt: d.PublishedAt,
+		EventID: event.ID(), CausationID: event.CausationID(), CorrelationID: event.CorrelationID(),
 	}
 	describe(&l, d, 0)
 	if l.LastFailedAt.IsZero() {
@@ -27,13 +29,16 @@ func (rt *Runtime) letter(u *unwritten, stuck bool) deadletter.Letter {
 	}
 	l.Fingerprint = deadletter.Fingerprint(l)
 
-	var err error
-	if stuck {
+	t, err := rt.topic(d.Topic)
+	switch {
+	case err != nil:
+	case stuck:
 		err = errors.New("the codec does not return")
-	} else if t, unknown := rt.topic(d.Topic); unknown != nil {
-		err = unknown
-	} else if r := panics.Try(func() { l.Payload, l.ContentType, err = t.Encode(d.Event) }); r != nil {
-		err = fmt.Errorf("the codec panicked: %v", r.Value)
+	default:
+		l.SchemaVersion = t.Version()
+		if r := panics.Try(func() { l.Payload, l.ContentType, err = t.Encode(d.Event) }); r != nil {
+			err = fmt.Errorf("the codec panicked: %v", r.Value)
+		}
 	}
 	if err != nil {
 		l.Payload, l.PayloadError = nil, err.Error()

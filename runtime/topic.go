@@ -27,8 +27,10 @@ type Topic interface {
 	Counts() Publications
 	// Encode returns an event, which is of Type, as a store keeps it.
 	Encode(event any) (payload []byte, contentType string, err error)
-	// Republish publishes what Encode has returned to all subscribers.
-	Republish(ctx context.Context, payload []byte, contentType string, headers map[string]string) error
+	// Version is that of Type, as Encode writes it. It counts from 1.
+	Version() int
+	// Republish publishes the event of a letter to all subscribers.
+	Republish(ctx context.Context, l Redelivered) error
 	// Drain refuses publications from outside of handlers, and Close all.
 	Drain()
 	Close()

@@ -148,7 +148,7 @@ type subscriber[T any] struct {
 }
 
 func (s subscriber[T]) Redeliver(l runtime.Redelivered, r *actors.Redelivery) error {
-	ev, err := s.t.decode(l.Payload, l.ContentType)
+	ev, err := s.t.decode(l)
 	if err != nil {
 		return err
 	}

@@ -45,8 +45,9 @@ func (d Delivery) CorrelationID() string {
 func (d Delivery) CausationID() string { return d.Headers[HeaderCausation] }
 
 // NewID returns an ID for an event that is published at that time, for publishers
-// that have to know it: see mailbox.Meta. Those of one process sort in the order
-// of the calls.
+// that have to know it: see mailbox.Meta. IDs sort as text by the time to some 250 ns,
+// then, in one process, in the order of the calls. Times before 1970 count as
+// 1970.
 func NewID(at time.Time) string {
 	seedIDs()
 	return deriveID(at, idKey, idCount.Add(1))
@@ -60,7 +61,7 @@ var (
 		var b [16]byte
 		rand.Read(b[:])
 		idKey = binary.BigEndian.Uint64(b[:])
-		idCount.Store(binary.BigEndian.Uint64(b[8:]) >> 1)
+		idCount.Store(binary.BigEndian.Uint64(b[8:]) % (1 << 21)) // it wraps at 1<<22
 	})
 )
 

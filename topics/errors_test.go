@@ -288,3 +288,32 @@ func TestErrorsThatMisbehaveAreDeadLettersLikeOthers(t *testing.T) {
 		}
 	}
 }
+
+// A handler that publishes from outside, as the shutdown sees it, meets the end of
+// the runtime: its event waits for no further attempt, and its letter says why.
+func TestHandlerThatMeetsTheShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := troupetest.New(t)
+		topic := open(t, rt)
+		to, err := topics.Open[int](rt.Runtime, "to")
+		if err != nil {
+			t.Fatal(err)
+		}
+		subscribe(t, to, "s", ok)
+		subscribe(t, topic, "s", func(_ context.Context, ev int) error {
+			time.Sleep(time.Second)
+			return fmt.Errorf("pass on: %w", to.Publish(context.Background(), ev)) // not with the handler's ctx
+		}, topics.SubscriberConfig{Retry: supervisor.Retry{MaxAttempts: 100, BaseDelay: time.Hour}})
+		publish(t, topic, 1)
+		began := time.Now()
+		report, err := rt.Shutdown(t.Context())
+		if err != nil || time.Since(began) > time.Minute {
+			t.Fatalf("Shutdown took %v, %v, want it not to wait for a retry", time.Since(began), err)
+		}
+		troupetest.CheckAccount(t, report.Snapshot)
+		letters := rt.Letters()
+		if len(letters) != 1 || letters[0].Reason != supervisor.ReasonShutdown || letters[0].AttemptCount != 1 || !strings.Contains(letters[0].Error, "runtime: closed") {
+			t.Errorf("letters = %+v, want one, reason shutdown, after an attempt", letters)
+		}
+	})
+}

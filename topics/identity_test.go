@@ -391,3 +391,22 @@ func TestNoDeliveryHasNoID(t *testing.T) {
 		t.Errorf("id = %q, want none", id)
 	}
 }
+
+func TestPriceOfIdentity(t *testing.T) {
+	rt := troupetest.New(t)
+	topic := open(t, rt)
+	var facts, id float64
+	subscribe(t, topic, "s", func(ctx context.Context, _ int) error {
+		facts = testing.AllocsPerRun(100, func() { topics.DeliveryFrom(ctx) })
+		d, _ := topics.DeliveryFrom(ctx)
+		id = testing.AllocsPerRun(100, func() { idSink = d.ID() })
+		return nil
+	})
+	publish(t, topic, 1)
+	rt.Idle()
+	if facts != 0 || id != 1 {
+		t.Errorf("facts take %v allocations and an id %v, want 0 and 1", facts, id)
+	}
+}
+
+var idSink string

@@ -37,12 +37,11 @@ type kind struct {
 
 // errorWorld is a runtime in which everything can go wrong.
 type errorWorld struct {
-	rt       *troupetest.Runtime
-	own      *topics.Topic[int] // of the handler
-	full     *topics.Topic[int] // with a subscriber "slow" that rejects
-	unheard  *topics.Topic[int]
-	closed   *topics.Topic[int] // of a runtime that has ended
-	blocking *topics.Topic[int] // with room for one, which the handler itself is to take
+	rt      *troupetest.Runtime
+	own     *topics.Topic[int] // of the handler
+	full    *topics.Topic[int] // with a subscriber "slow" that rejects
+	unheard *topics.Topic[int]
+	closed  *topics.Topic[int] // of a runtime that has ended
 }
 
 var kinds = []kind{

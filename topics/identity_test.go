@@ -77,7 +77,9 @@ func TestEventIDIsTheSameWhereverItIsAskedFor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			mu.Lock()
 			ids[ev][l.EventID]++
+			mu.Unlock()
 			if l.CorrelationID != l.EventID || l.CausationID != "" {
 				t.Errorf("letter of %d: correlation %q, causation %q, want its own id %q and none", ev, l.CorrelationID, l.CausationID, l.EventID)
 			}

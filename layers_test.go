@@ -24,6 +24,8 @@ const (
 	rapid      = "pgregory.net/rapid"
 	porcupine  = "github.com/anishathalye/porcupine"
 	goleak     = "go.uber.org/goleak"
+	protobuf   = "google.golang.org/protobuf"
+	cbor       = "github.com/fxamacker/cbor/v2"
 )
 
 // layer is what a package may import beside the standard library: packages of
@@ -57,6 +59,11 @@ var layers = map[string]layer{
 		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", conc},
 		tests: []string{"troupetest", rapid, goleak, zap},
 	},
+
+	// One encoding each, so that only its users link it. They need nothing of
+	// ours: what topics wants of a codec is three methods.
+	"codec/protobuf": {code: []string{protobuf}, tests: []string{"topics", "runtime", "deadletter", "supervisor", "troupetest"}},
+	"codec/cbor":     {code: []string{cbor}, tests: []string{"topics", "runtime", "deadletter", "supervisor", "troupetest", rapid}},
 
 	"troupetest": {
 		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},
@@ -221,7 +228,7 @@ func mayImport(pkg string, l layer, test bool, imported string) bool {
 // TestDependencies holds what a program that imports Troupe gets beside it: what
 // go.mod requires directly has a row in the table of layers.
 func TestDependencies(t *testing.T) {
-	known := []string{protoactor, conc, zap, rapid, porcupine, goleak}
+	known := []string{protoactor, conc, zap, rapid, porcupine, goleak, protobuf, cbor}
 	data, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)

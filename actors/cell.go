@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type Cell[T any] struct {
 	static    *Behavior[T]        // instead of factory: an instance without state
 	settled   func(ev T, _ error) // told every outcome, if set
 	payload   func(T) any
+	key       uint64      // for the IDs of events
 	attentive bool        // somebody wants to know of each success
 	hasRoom   atomic.Bool // the sink has called back
 
@@ -80,6 +82,8 @@ type CellConfig[T any] struct {
 	Settled func(ev T, outcome error)
 	// Payload, if set, returns what a dead letter shows of an event.
 	Payload func(T) any
+
+	own bool // the log is the actor's own, which no other actor reads
 }
 
 // SpawnCell starts an actor that reads log. It returns once the actor receives
@@ -138,6 +142,11 @@ func newCell[T any](sys *System, cfg CellConfig[T]) *Cell[T] {
 	}
 	c.sys, c.cfg = sys, cfg.Config
 	c.condition = StateStarting
+	var serial uint64 // 0 for a topic, which there is once in a runtime
+	if cfg.own {
+		serial = sys.serial.Add(1)
+	}
+	c.key = sys.newKey(cfg.Topic, serial)
 	c.attentive = c.settled != nil || sys.obs.Handled != nil
 	c.ledger.changed = sys.poke
 	c.finished = make(chan struct{})
@@ -257,6 +266,10 @@ func (c *Cell[T]) roomMade() {
 // stopped, and with a mailbox.FullError when as many redeliveries wait as the
 // mailbox may hold.
 func (c *Cell[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *Redelivery) error {
+	h := &held[T]{ev: ev, seq: seq, publishedAt: publishedAt, headers: headers, redelivery: r}
+	if r != nil {
+		h.id = cmp.Or(r.EventID, r.LetterID)
+	}
 	c.mu.Lock()
 	if c.ending {
 		c.mu.Unlock()
@@ -266,7 +279,7 @@ func (c *Cell[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map
 		c.mu.Unlock()
 		return &mailbox.FullError{Mailbox: c.name(), Capacity: c.cfg.Capacity}
 	}
-	c.lane = append(c.lane, &held[T]{ev: ev, seq: seq, publishedAt: publishedAt, headers: headers, redelivery: r})
+	c.lane = append(c.lane, h)
 	c.ledger.lane++
 	c.redelivered++
 	c.mu.Unlock()

@@ -15,12 +15,15 @@ type Delivery struct {
 	Attempt int
 	// PublishedAt is when the event was published. While all subscribers are
 	// busy the clock is read for one event in 16 only, and the others have
-	// the time of the one before.
+	// the time of the one before. It does not change once it has been asked for.
 	PublishedAt time.Time
 	// Headers travelled with the event. They must not be changed.
 	Headers map[string]string
 	// LetterID names the dead letter that this is a redelivery of.
 	LetterID string
+
+	id  string // given
+	key uint64 // for one that is not
 }
 
 // DeliveryFrom returns the facts of the delivery that ctx belongs to, false

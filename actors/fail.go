@@ -132,7 +132,7 @@ func (l *loop[T]) hold() *held[T] {
 	h.redelivery, _ = l.r.Injected().(*Redelivery)
 	var meta *mailbox.Meta
 	if h.publishedAt, meta = l.r.Facts(); meta != nil {
-		h.headers = meta.Headers
+		h.headers, h.id = meta.Headers, meta.ID
 	}
 	return h
 }
@@ -186,13 +186,13 @@ func (c *Cell[T]) dead(h *held[T], reason string) *Dead {
 	} else {
 		ev = h.ev
 	}
-	topic, pattern := c.cfg.Topic, ""
+	topic, pattern, key := c.cfg.Topic, "", c.key
 	if h.topic != "" {
-		topic, pattern = h.topic, c.cfg.Topic
+		topic, pattern, key = h.topic, c.cfg.Topic, c.sys.topicKey(h.topic)
 	}
 	return &Dead{
 		Topic: topic, Pattern: pattern, Subscriber: c.cfg.Name, Event: ev, Sequence: h.seq, PublishedAt: h.publishedAt,
-		Headers: h.headers, Reason: reason, Attempts: h.attempts, AttemptCount: h.attemptCount,
+		Headers: h.headers, ID: h.id, key: key, Reason: reason, Attempts: h.attempts, AttemptCount: h.attemptCount,
 		Redelivery: h.redelivery, ledger: &c.ledger, tell: &c.sys.obs,
 	}
 }

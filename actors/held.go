@@ -18,7 +18,8 @@ type held[T any] struct {
 	seq          uint64
 	publishedAt  time.Time
 	headers      map[string]string
-	attempt      int // attempts made and charged
+	id           string // given, else ""
+	attempt      int    // attempts made and charged
 	attempts     []Attempt
 	attemptCount int
 	due          time.Time // of the next attempt; zero means now

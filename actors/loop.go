@@ -260,24 +260,24 @@ func (l *loop[T]) timed(ev T) error {
 // facts describes the event in hand.
 func (l *loop[T]) facts() Delivery {
 	c := l.c
-	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Attempt: 1}
+	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Attempt: 1, key: c.key}
 	if h := l.cur; h != nil {
 		if h.topic != "" {
-			d.Topic = h.topic
+			d.Topic, d.key = h.topic, c.sys.topicKey(h.topic)
 		}
-		d.Sequence, d.PublishedAt, d.Headers, d.Attempt = h.seq, h.publishedAt, h.headers, h.attempt+1
+		d.Sequence, d.PublishedAt, d.Headers, d.Attempt, d.id = h.seq, h.publishedAt, h.headers, h.attempt+1, h.id
 		if h.redelivery != nil {
 			d.LetterID = h.redelivery.LetterID
 		}
 		return d
 	}
 	if topic := l.r.Topic(); topic != "" {
-		d.Topic = topic
+		d.Topic, d.key = topic, c.sys.topicKey(topic)
 	}
 	d.Sequence = l.r.Seq()
 	var meta *mailbox.Meta
 	if d.PublishedAt, meta = l.r.Facts(); meta != nil {
-		d.Headers = meta.Headers
+		d.Headers, d.id = meta.Headers, meta.ID
 	}
 	return d
 }

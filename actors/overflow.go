@@ -59,7 +59,7 @@ func (c *Cell[T]) noteFault(what string) {
 func (c *Cell[T]) overflowed(it mailbox.Item[T]) {
 	h := &held[T]{ev: it.Event, topic: it.Topic, seq: it.Seq, publishedAt: it.PublishedAt}
 	if it.Meta != nil {
-		h.headers = it.Meta.Headers
+		h.headers, h.id = it.Meta.Headers, it.Meta.ID
 	}
 	d := c.dead(h, supervisor.ReasonOverflow)
 	c.mu.Lock()

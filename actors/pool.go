@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -261,10 +262,7 @@ func (p *Pool[T]) RedeliverOf(topic string, ev T, seq uint64, publishedAt time.T
 	if p.in.Injected() >= p.cfg.Capacity {
 		return &mailbox.FullError{Mailbox: p.workers[0].name(), Capacity: p.cfg.Capacity}
 	}
-	var meta *mailbox.Meta
-	if headers != nil {
-		meta = &mailbox.Meta{Headers: headers}
-	}
+	meta := &mailbox.Meta{Headers: headers, ID: cmp.Or(r.EventID, r.LetterID)}
 	p.in.Inject(mailbox.Item[T]{Event: ev, Topic: topic, Seq: seq, PublishedAt: publishedAt, Meta: meta, Injected: r})
 	return nil
 }

@@ -58,6 +58,7 @@ func Spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Conf
 		},
 		Settled: func(e envelope[M], err error) { e.ask.settled(err) },
 		Payload: func(e envelope[M]) any { return e.m },
+		own:     true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("actors: spawn %q: %w", name, err)

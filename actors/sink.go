@@ -31,13 +31,24 @@ type Dead struct {
 	Sequence          uint64
 	PublishedAt       time.Time
 	Headers           map[string]string
+	ID                string // that the event was given, "" for one that is derived
 	Reason            string
 	Attempts          []Attempt // first and newest of them
 	AttemptCount      int
 	Redelivery        *Redelivery // set if the delivery was a redelivery
 
+	key    uint64
 	ledger *ledger
 	tell   *Observer
+}
+
+// Delivery returns the facts of the delivery; it had no more than AttemptCount
+// attempts.
+func (d *Dead) Delivery() Delivery {
+	return Delivery{
+		Topic: d.Topic, Subscriber: d.Subscriber, Sequence: d.Sequence, Attempt: d.AttemptCount,
+		PublishedAt: d.PublishedAt, Headers: d.Headers, id: d.ID, key: d.key,
+	}
 }
 
 // Stored says that the delivery is safe in a store.
@@ -88,6 +99,9 @@ func (d *Dead) event() Event {
 type Redelivery struct {
 	// LetterID names the letter.
 	LetterID string
+	// EventID is the ID of the event. Empty is that of the letter, for one that
+	// was written before letters had it.
+	EventID string
 	// Number counts the letter's redeliveries from 1.
 	Number int
 	// Budget is how many attempts it may use, more or fewer than the retry

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -28,6 +29,9 @@ type System struct {
 	close  sync.Once
 	owned  conc.WaitGroup
 	serial atomic.Uint64
+	keys   sync.Map // of topics: string to uint64
+	// instance is a random number, for the IDs of events.
+	instance [16]byte
 
 	watchers atomic.Int32
 	watchMu  sync.Mutex
@@ -57,6 +61,7 @@ func NewSystem(cfg SystemConfig) (*System, error) {
 	if s.sink == nil {
 		s.sink = noSink{}
 	}
+	rand.Read(s.instance[:])
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.hard, s.giveUp = context.WithCancel(context.Background())
 	logger := cfg.Logger

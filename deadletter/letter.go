@@ -44,6 +44,10 @@ type Letter struct {
 	ContentType  string `json:"content_type,omitempty"`
 	GoType       string `json:"go_type,omitempty"`
 	PayloadError string `json:"payload_error,omitempty"`
+	// SchemaVersion is the version of the event's type that Payload is encoded
+	// as. Zero is not known, as of letters that were written before there were
+	// versions; it is read as 1.
+	SchemaVersion int `json:"schema_version,omitempty"`
 	// Headers travelled with the event.
 	Headers map[string]string `json:"headers,omitempty"`
 
@@ -79,8 +83,11 @@ type Letter struct {
 	// first. Use BeginRedrive and EndRedrive.
 	Redrives []Redrive `json:"redrives,omitempty"`
 
-	// CausationID names the event or letter that led to this one,
-	// CorrelationID the piece of work that both belong to.
+	// EventID names the event, in this letter and in those of other subscribers;
+	// a redrive keeps it. CausationID names the event that led to this one,
+	// CorrelationID the piece of work that both belong to, which is EventID for
+	// the event that it began with.
+	EventID       string `json:"event_id,omitempty"`
 	CausationID   string `json:"causation_id,omitempty"`
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
@@ -179,10 +186,10 @@ const (
 // store included. It depends on the letter's content alone, so sums of it add
 // up exactly.
 func (l Letter) Size() int64 {
-	n := letterOverhead + len(l.ID) + len(l.Node) + len(l.Topic) + len(l.Subscriber) +
+	n := letterOverhead + len(l.ID) + len(l.Node) + len(l.Topic) + len(l.Subscriber) + len(l.Pattern) +
 		len(l.Payload) + len(l.ContentType) + len(l.GoType) + len(l.PayloadError) +
 		len(l.Reason) + len(l.Cause) + len(l.Error) + len(l.Stack) + len(l.PanicValue) +
-		len(l.Fingerprint) + len(l.State) + len(l.CausationID) + len(l.CorrelationID)
+		len(l.Fingerprint) + len(l.State) + len(l.EventID) + len(l.CausationID) + len(l.CorrelationID)
 	for k, v := range l.Headers {
 		n += headerOverhead + len(k) + len(v)
 	}

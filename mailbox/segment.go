@@ -37,6 +37,7 @@ type segment[T any] struct {
 	slots []slot[T]
 	marks []atomic.Int64                         // Unix nanoseconds, one per markEvery slots
 	meta  atomic.Pointer[[]atomic.Pointer[Meta]] // made by the first publication with a Meta
+	times atomic.Pointer[[]atomic.Int64]         // one per slot, made by the first that is asked for
 	next  atomic.Pointer[segment[T]]
 
 	_     [cacheLine]byte // claim is written by every producer, what is above only read
@@ -50,6 +51,9 @@ const cacheLine = 64
 type Meta struct {
 	Headers     map[string]string
 	PublishedAt time.Time
+	// ID names the event wherever it goes. Empty is one that is derived from
+	// the delivery when somebody asks for it.
+	ID string
 }
 
 func newSegment[T any](base uint64, slots []slot[T]) *segment[T] {
@@ -94,17 +98,40 @@ func (s *segment[T]) markRun(i int) {
 
 // publishedAt returns when slot i was published: exactly if a Meta says so or
 // a mailbox was asleep, else the time of the last clock reading in its run of
-// markEvery slots.
+// markEvery slots. The first answer is the answer for good, though the mark may
+// move on: all readers, and what is derived from the time, agree.
 func (s *segment[T]) publishedAt(i uint64) time.Time {
 	if m := s.metaAt(i); m != nil && !m.PublishedAt.IsZero() {
 		return m.PublishedAt
 	}
-	for k := int(i / markEvery); k >= 0; k-- {
-		if ns := s.marks[k].Load(); ns != 0 {
+	if all := s.times.Load(); all != nil {
+		if ns := (*all)[i].Load(); ns != 0 {
 			return time.Unix(0, ns)
 		}
 	}
+	for k := int(i / markEvery); k >= 0; k-- {
+		if ns := s.marks[k].Load(); ns != 0 {
+			return time.Unix(0, s.fix(i, ns))
+		}
+	}
 	return time.Time{}
+}
+
+// fix makes ns the time of slot i, unless it has one, and returns its time.
+func (s *segment[T]) fix(i uint64, ns int64) int64 {
+	all := s.times.Load()
+	if all == nil {
+		fresh := make([]atomic.Int64, len(s.slots))
+		if s.times.CompareAndSwap(nil, &fresh) {
+			all = &fresh
+		} else {
+			all = s.times.Load()
+		}
+	}
+	if p := &(*all)[i]; !p.CompareAndSwap(0, ns) {
+		return p.Load()
+	}
+	return ns
 }
 
 func (s *segment[T]) setMeta(i uint64, m *Meta) {

@@ -17,9 +17,11 @@ import (
 // stuck, the codec is not asked again.
 func (rt *Runtime) letter(u *unwritten, stuck bool) deadletter.Letter {
 	d := u.dead
+	event := d.Delivery()
 	l := deadletter.Letter{
 		ID: u.id, Node: rt.node, Topic: d.Topic, Pattern: d.Pattern, Subscriber: d.Subscriber, Sequence: d.Sequence,
 		GoType: fmt.Sprintf("%T", d.Event), Headers: maps.Clone(d.Headers), PublishedAt: d.PublishedAt,
+		EventID: event.ID(), CausationID: event.CausationID(), CorrelationID: event.CorrelationID(),
 	}
 	describe(&l, d, 0)
 	if l.LastFailedAt.IsZero() {
@@ -27,13 +29,16 @@ func (rt *Runtime) letter(u *unwritten, stuck bool) deadletter.Letter {
 	}
 	l.Fingerprint = deadletter.Fingerprint(l)
 
-	var err error
-	if stuck {
+	t, err := rt.Topic(d.Topic)
+	switch {
+	case err != nil:
+	case stuck:
 		err = errors.New("the codec does not return")
-	} else if t, unknown := rt.Topic(d.Topic); unknown != nil {
-		err = unknown
-	} else if r := panics.Try(func() { l.Payload, l.ContentType, err = t.Encode(d.Event) }); r != nil {
-		err = fmt.Errorf("the codec panicked: %v", r.Value)
+	default:
+		l.SchemaVersion = t.Version()
+		if r := panics.Try(func() { l.Payload, l.ContentType, err = t.Encode(d.Event) }); r != nil {
+			err = fmt.Errorf("the codec panicked: %v", r.Value)
+		}
 	}
 	if err != nil {
 		l.Payload, l.PayloadError = nil, err.Error()
@@ -58,17 +63,18 @@ func describe(l *deadletter.Letter, d *actors.Dead, redrive int) {
 	last := d.Attempts[len(d.Attempts)-1]
 	l.Cause, l.Error = last.Cause.String(), message(last.Err)
 	l.ErrorTypes, l.Stack, l.PanicValue = nil, "", ""
-	l.ErrorTypes = slices.DeleteFunc(deadletter.ErrorTypes(last.Err), func(t string) bool { return t == verdictType })
-	var p *supervisor.PanicError
-	if errors.As(last.Err, &p) {
+	l.ErrorTypes = slices.DeleteFunc(deadletter.ErrorTypes(last.Err), func(t string) bool { return slices.Contains(verdictTypes, t) })
+	if p := supervisor.PanicIn(last.Err); p != nil {
 		l.Stack = p.Stack
 		l.PanicValue = (&supervisor.PanicError{Value: p.Value}).Error()[len("panic: "):]
 	}
 }
 
-// verdictType is that of the mark of supervisor.Permanent and its like, which is
-// a verdict and not what went wrong.
-var verdictType = fmt.Sprintf("%T", supervisor.Permanent(ErrClosed))
+// verdictTypes are those of the marks of supervisor.Permanent and its like, which
+// are verdicts and not what went wrong.
+var verdictTypes = []string{
+	fmt.Sprintf("%T", supervisor.ErrPermanent), fmt.Sprintf("%T", (*supervisor.RetryAfterError)(nil)),
+}
 
 // message returns what an error of the user's says, if it can say it.
 func message(err error) (text string) {

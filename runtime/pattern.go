@@ -28,11 +28,11 @@ func (p patternTopic) Close()               {}
 
 func (p patternTopic) Encode(any) ([]byte, string, error) { return nil, "", errNotATopic }
 
-func (p patternTopic) Decode([]byte, string) (any, error) { return nil, errNotATopic }
+func (p patternTopic) Decode(Redelivered) (any, error) { return nil, errNotATopic }
 
-func (p patternTopic) Republish(context.Context, []byte, string, map[string]string) error {
-	return errNotATopic
-}
+func (p patternTopic) Version() int { return 1 }
+
+func (p patternTopic) Republish(context.Context, Redelivered) error { return errNotATopic }
 
 var errNotATopic = errors.New("runtime: a pattern is not a topic")
 

@@ -61,6 +61,11 @@ func (rt *Runtime) redrive(ctx context.Context, id string, cfg RedriveConfig) er
 	if l.PayloadError != "" {
 		return fmt.Errorf("%w: %s", ErrNoPayload, l.PayloadError)
 	}
+	back := Redelivered{
+		Topic:   l.Topic,
+		Payload: l.Payload, ContentType: l.ContentType, GoType: l.GoType, SchemaVersion: l.SchemaVersion,
+		Sequence: l.Sequence, PublishedAt: l.PublishedAt, Headers: l.Headers, EventID: cmp.Or(l.EventID, id),
+	}
 	var give func(number int) error
 	if l.Subscriber == "" {
 		t, err := rt.Topic(l.Topic)
@@ -68,7 +73,7 @@ func (rt *Runtime) redrive(ctx context.Context, id string, cfg RedriveConfig) er
 			return err
 		}
 		give = func(int) error {
-			err := t.Republish(ctx, l.Payload, l.ContentType, l.Headers)
+			err := t.Republish(ctx, back)
 			if err == nil {
 				rt.letters.redriven(id, deadletter.OutcomeDone, "published again")
 			}
@@ -80,11 +85,8 @@ func (rt *Runtime) redrive(ctx context.Context, id string, cfg RedriveConfig) er
 			return err
 		}
 		give = func(number int) error {
-			return s.cell.Redeliver(Redelivered{
-				Topic: l.Topic, Payload: l.Payload, ContentType: l.ContentType,
-				Sequence: l.Sequence, PublishedAt: l.PublishedAt, Headers: l.Headers,
-			}, &actors.Redelivery{
-				LetterID: id, Number: number, Budget: cfg.Budget,
+			return s.cell.Redeliver(back, &actors.Redelivery{
+				LetterID: id, EventID: l.EventID, Number: number, Budget: cfg.Budget,
 				Ended: func(dropped string, err error) { rt.redriveEnded(id, dropped, err) },
 			})
 		}

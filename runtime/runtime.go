@@ -10,11 +10,14 @@ import (
 
 	"github.com/troupe-go/troupe/actors"
 	"github.com/troupe-go/troupe/deadletter"
+	"github.com/troupe-go/troupe/supervisor"
 )
 
 // ErrClosed is returned by everything that needs a running runtime once
-// Shutdown has begun.
-var ErrClosed = errors.New("runtime: closed")
+// Shutdown has begun. A handler that returns it has met the end of the runtime
+// that it publishes to, which no retry undoes: its event becomes a dead letter
+// at once, reason shutdown, as what else is left then.
+var ErrClosed = supervisor.PermanentAs(supervisor.ReasonShutdown, errors.New("runtime: closed"))
 
 // ErrWouldDeadlock is returned to a handler that would wait for its own end.
 var ErrWouldDeadlock = actors.ErrWouldDeadlock

@@ -47,12 +47,15 @@ type Subscriber interface {
 
 // Redelivered is a dead letter's event on its way back.
 type Redelivered struct {
-	Topic       string
-	Payload     []byte
-	ContentType string
-	Sequence    uint64
-	PublishedAt time.Time
-	Headers     map[string]string
+	Topic         string
+	Payload       []byte
+	ContentType   string
+	GoType        string // as which it was published, for messages
+	SchemaVersion int    // of the payload; 0 for a letter without one
+	Sequence      uint64
+	PublishedAt   time.Time
+	Headers       map[string]string
+	EventID       string
 }
 
 // Subscription is one subscriber of a topic. Methods are safe for concurrent

@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/troupe-go/troupe/actors"
+	"github.com/troupe-go/troupe/supervisor"
 )
 
 // The errors of names.
@@ -26,10 +27,12 @@ type Topic interface {
 	Counts() Publications
 	// Encode returns an event, which is of Type, as a store keeps it.
 	Encode(event any) (payload []byte, contentType string, err error)
-	// Decode returns the event that Encode has made a payload of.
-	Decode(payload []byte, contentType string) (event any, err error)
-	// Republish publishes what Encode has returned to all subscribers.
-	Republish(ctx context.Context, payload []byte, contentType string, headers map[string]string) error
+	// Decode returns the event of a letter.
+	Decode(l Redelivered) (event any, err error)
+	// Version is that of Type, as Encode writes it. It counts from 1.
+	Version() int
+	// Republish publishes the event of a letter to all subscribers.
+	Republish(ctx context.Context, l Redelivered) error
 	// Drain refuses publications from outside of handlers, and Close all.
 	Drain()
 	Close()
@@ -97,8 +100,9 @@ func (rt *Runtime) registered(name string, typ reflect.Type) (Topic, error) {
 	return t.Topic, nil
 }
 
-// ErrTypeMismatch is returned for a topic that is open with another type.
-var ErrTypeMismatch = errors.New("runtime: topic has another type")
+// ErrTypeMismatch is returned for a topic that is open with another type. A
+// topic never changes its type, so to a handler it is a permanent failure.
+var ErrTypeMismatch = supervisor.Permanent(errors.New("runtime: topic has another type"))
 
 // Topic returns an open topic by name, or [ErrUnknownTopic].
 func (rt *Runtime) Topic(name string) (Topic, error) {

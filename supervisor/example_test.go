@@ -126,3 +126,20 @@ func ExampleFailure() {
 	fmt.Println(f.Cause, errors.Is(f.Err, context.DeadlineExceeded))
 	// Output: timeout true
 }
+
+// A verdict is found through any wrapping. Of several the outermost counts.
+func ExamplePermanentAs() {
+	invalid := supervisor.PermanentAs("invalid_order", errors.New("no customer"))
+	err := fmt.Errorf("bill: %w", invalid)
+	d := supervisor.Policy{}.Decision(supervisor.Failure{Err: err}, 0)
+	fmt.Println(errors.Is(err, supervisor.ErrPermanent), d.Fate, d.Reason)
+
+	later := supervisor.RetryAfter(err, time.Minute)
+	fmt.Println(errors.Is(later, supervisor.ErrPermanent), supervisor.IsPermanent(later))
+	var after *supervisor.RetryAfterError
+	fmt.Println(errors.As(later, &after), after.Delay)
+	// Output:
+	// true dead_letter invalid_order
+	// true false
+	// true 1m0s
+}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -76,7 +77,7 @@ func (p Policy) Decision(f Failure, rnd float64) Decision {
 }
 
 // table is the default decision, row by row.
-func (p Policy) table(f Failure, v verdictError, rnd float64) Decision {
+func (p Policy) table(f Failure, v verdict, rnd float64) Decision {
 	switch f.Cause {
 	case CausePanic, CauseGoexit:
 		d := p.retry(f, rnd)
@@ -90,7 +91,7 @@ func (p Policy) table(f Failure, v verdictError, rnd float64) Decision {
 	// CauseError and CauseTimeout: the handler returned, so it may have a verdict.
 	switch v.kind {
 	case verdictPermanent:
-		return Decision{Fate: FateDeadLetter, Reason: ReasonPermanent}
+		return Decision{Fate: FateDeadLetter, Reason: cmp.Or(v.reason, ReasonPermanent)}
 	case verdictSkip:
 		return Decision{Fate: FateDrop, Reason: ReasonSkipped}
 	case verdictFinished:
@@ -109,7 +110,7 @@ func (p Policy) table(f Failure, v verdictError, rnd float64) Decision {
 // from before is kept uncharged; the pause until the next start comes from
 // Intensity. A start hook has verdicts too: one that knows that trying again is
 // useless, or that there is nothing to do, is not asked for ever.
-func (p Policy) tableStart(v verdictError) Decision {
+func (p Policy) tableStart(v verdict) Decision {
 	d := Decision{Directive: DirectiveRestart}
 	switch v.kind {
 	case verdictPermanent:
@@ -190,9 +191,9 @@ func (p Policy) settle(f Failure, d Decision) Decision {
 	return d
 }
 
-// safeVerdict walks the chain of err, which runs Unwrap and As methods of the
+// safeVerdict walks the chain of err, which runs Unwrap methods of the
 // user's errors: a nil pointer in an error variable is enough to make one panic.
-func safeVerdict(err error) (v verdictError, fault error) {
+func safeVerdict(err error) (v verdict, fault error) {
 	defer func() {
 		if r := recover(); r != nil {
 			fault = fmt.Errorf("supervisor: error of type %T: %w", err, recovered(r))

@@ -48,7 +48,7 @@ func spawn[M any](rt *runtime.Runtime, name string, factory func() Behavior[M], 
 			return nil, err
 		}
 		d.follow(ref)
-		return told[M]{ref.Cell(), ref}, nil
+		return told[M]{ref.Cell(), name, ref}, nil
 	})
 	return ref, err
 }
@@ -124,12 +124,15 @@ func (d *direct[M]) Encode(event any) ([]byte, string, error) {
 	return payload, jsonCodec{}.ContentType(), err
 }
 
-func (d *direct[M]) Decode(payload []byte, contentType string) (any, error) {
-	return decode[M](jsonCodec{}, payload, contentType)
+// Version is 1: messages are between parts of one program.
+func (d *direct[M]) Version() int { return 1 }
+
+func (d *direct[M]) Decode(l runtime.Redelivered) (any, error) {
+	return decode[M](d.name, Config{}.withDefaults(), l)
 }
 
-func (d *direct[M]) Republish(ctx context.Context, payload []byte, contentType string, _ map[string]string) error {
-	m, err := decode[M](jsonCodec{}, payload, contentType)
+func (d *direct[M]) Republish(ctx context.Context, l runtime.Redelivered) error {
+	m, err := decode[M](d.name, Config{}.withDefaults(), l)
 	if err != nil {
 		return err
 	}
@@ -139,11 +142,12 @@ func (d *direct[M]) Republish(ctx context.Context, payload []byte, contentType s
 // told is what the runtime sees of such an actor.
 type told[M any] struct {
 	runtime.Cell
-	ref *actors.Ref[M]
+	name string
+	ref  *actors.Ref[M]
 }
 
 func (t told[M]) Redeliver(l runtime.Redelivered, r *actors.Redelivery) error {
-	m, err := decode[M](jsonCodec{}, l.Payload, l.ContentType)
+	m, err := decode[M](t.name, Config{}.withDefaults(), l)
 	if err != nil {
 		return err
 	}

@@ -2,14 +2,23 @@ package topics
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 
 	"github.com/sourcegraph/conc/panics"
+	"github.com/troupe-go/troupe/runtime"
+	"github.com/troupe-go/troupe/supervisor"
 )
 
 // Codec turns events into bytes and back, for dead letters. Methods are safe
-// for concurrent use. A panic in one is an error.
+// for concurrent use. A panic in one is an error. The same event is best encoded
+// to the same bytes.
+//
+// A codec that cannot encode every type has a method Check(reflect.Type) error as
+// well, so that [Open] says so and not the first dead letter.
+//
+// JSON is built in; see packages codec/protobuf and codec/cbor for others.
 type Codec interface {
 	// ContentType names the encoding, such as application/json. A letter is
 	// decoded only by a codec of the same name.
@@ -27,15 +36,46 @@ func (jsonCodec) ContentType() string                   { return "application/js
 func (jsonCodec) Marshal(event any) ([]byte, error)     { return json.Marshal(event) }
 func (jsonCodec) Unmarshal(data []byte, into any) error { return json.Unmarshal(data, into) }
 
-func decode[T any](c Codec, payload []byte, contentType string) (ev T, err error) {
-	if have := c.ContentType(); contentType != have {
-		return ev, fmt.Errorf("topics: the codec decodes %s, not %s", have, contentType)
+// checkType asks the codec whether it can encode the type.
+func checkType(c Codec, typ reflect.Type) (err error) {
+	checker, ok := c.(interface{ Check(reflect.Type) error })
+	if !ok {
+		return nil
 	}
-	if r := panics.Try(func() { err = c.Unmarshal(payload, &ev) }); r != nil {
-		err = r.AsError()
+	if err := survive(func() error { return checker.Check(typ) }); err != nil {
+		return fmt.Errorf("Codec %s: %w", c.ContentType(), err)
 	}
+	return nil
+}
+
+// decode returns the event of a letter of a topic with that configuration.
+func decode[T any](topic string, c Config, l runtime.Redelivered) (ev T, err error) {
+	payload, raised, err := c.Upcasts.raise(topic, c.Version, l)
 	if err != nil {
-		return ev, fmt.Errorf("topics: decode %s as %v: %w", contentType, reflect.TypeFor[T](), err)
+		return ev, err
+	}
+	// Who has rewritten the payload answers for its encoding, too.
+	if have := c.Codec.ContentType(); l.ContentType != have && !raised {
+		return ev, fmt.Errorf("topics: the codec of %s decodes %s, not %s", topic, have, l.ContentType)
+	}
+	if err := survive(func() error { return c.Codec.Unmarshal(payload, &ev) }); err != nil {
+		return *new(T), fmt.Errorf("topics: decode %s as %v: %w", c.Codec.ContentType(), reflect.TypeFor[T](), err)
 	}
 	return ev, nil
+}
+
+// survive calls the user's f on a goroutine of its own: a letter that is on its
+// way back must not be left there by a panic or Goexit.
+func survive(f func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		err := errors.New("runtime.Goexit was called")
+		defer func() { result <- err }()
+		var e error
+		if r := panics.Try(func() { e = f() }); r != nil {
+			e = &supervisor.PanicError{Value: r.Value, Stack: string(r.Stack)}
+		}
+		err = e
+	}()
+	return <-result
 }

@@ -125,7 +125,7 @@ func (s *patternSubscriber[T]) Redeliver(l runtime.Redelivered, r *actors.Redeli
 	if err != nil {
 		return err
 	}
-	decoded, err := t.Decode(l.Payload, l.ContentType)
+	decoded, err := t.Decode(l)
 	if err != nil {
 		return err
 	}

@@ -228,7 +228,7 @@ func (t *Topic[T]) start(cfg actors.CellConfig[T], replay bool) (handler[T], err
 }
 
 func (s subscriber[T]) Redeliver(l runtime.Redelivered, r *actors.Redelivery) error {
-	ev, err := s.t.decode(l.Payload, l.ContentType)
+	ev, err := s.t.decode(l)
 	if err != nil {
 		return err
 	}

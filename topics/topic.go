@@ -35,36 +35,42 @@ type Config struct {
 	// Codec is how events are kept in dead letters. Nil is JSON, which honors
 	// the MarshalJSON and UnmarshalJSON methods of a type.
 	Codec Codec
+	// Version is that of the events' type as Codec encodes it, from 1. Dead
+	// letters carry it. Zero is 1, which a letter without a version has, too.
+	Version int
+	// Upcasts bring what older versions have encoded up to Version, one version
+	// at a time. They have no gap below Version.
+	Upcasts Upcasts
+	// Correlate makes Publish and PublishBatch, when they are called with the
+	// context of a handler, do what [Topic.PublishWith] does, at its price: the
+	// event says which one it follows from. Other publications pay a branch.
+	Correlate bool
 	// Replay is what is kept of the topic for subscribers to come.
 	Replay Replay
 }
 
-func (c Config) validate() error {
-	if c.Unrouted > DeadLetterUnrouted {
-		return fmt.Errorf("Unrouted %d: must be CountUnrouted, RejectUnrouted or DeadLetterUnrouted", c.Unrouted)
+func (c Config) withDefaults() Config {
+	if c.Codec == nil {
+		c.Codec = jsonCodec{}
 	}
-	if c.Replay.set() && c.Unrouted != CountUnrouted {
-		return fmt.Errorf("Unrouted %d: must be CountUnrouted with a Replay, which keeps events without subscribers", c.Unrouted)
+	if c.Version == 0 {
+		c.Version = 1
 	}
-	return nil
+	c.Upcasts = maps.Clone(c.Upcasts)
+	return c
 }
 
-// The errors of publications, beside runtime.ErrClosed and the cause of a
-// context.
-var (
-	// ErrNoSubscriber is returned under RejectUnrouted.
-	ErrNoSubscriber = mailbox.ErrNoSubscriber
-	// ErrFull matches the *mailbox.FullError that names the subscriber whose
-	// policy is to reject.
-	ErrFull = mailbox.ErrFull
-	// ErrWouldDeadlock is returned to a handler that would wait for itself.
-	ErrWouldDeadlock = actors.ErrWouldDeadlock
-	// ErrTypeMismatch is returned for a topic that is open with another type.
-	ErrTypeMismatch = runtime.ErrTypeMismatch
-	// ErrNoRoom is returned under DeadLetterUnrouted when too many letters of
-	// the topic wait for the dead-letter store.
-	ErrNoRoom = errors.New("topics: dead-letter store takes no more")
-)
+func (c Config) validate(typ reflect.Type) error {
+	var faults []error
+	if c.Unrouted > DeadLetterUnrouted {
+		faults = append(faults, fmt.Errorf("Unrouted %d: must be CountUnrouted, RejectUnrouted or DeadLetterUnrouted", c.Unrouted))
+	}
+	if c.Replay.set() && c.Unrouted != CountUnrouted {
+		faults = append(faults, fmt.Errorf("Unrouted %d: must be CountUnrouted with a Replay, which keeps events without subscribers", c.Unrouted))
+	}
+	faults = append(faults, c.Upcasts.validate(c.Version), checkType(c.Codec, typ))
+	return errors.Join(faults...)
+}
 
 // Topic is a named stream of events of type T. It is safe for concurrent use.
 //
@@ -74,12 +80,15 @@ var (
 type Topic[T any] struct {
 	log      *mailbox.Log[T]
 	accepted func(runtime.Event) // the observer's, nil if nobody listens
-	rt       *runtime.Runtime
-	obs      runtime.Observer
-	name     string
-	cfg      Config
-	keeper   *mailbox.Keeper[T]
-	account  *actors.Account // of events that became dead letters for want of a subscriber
+	// correlate is Config.Correlate, where a publication looks at it.
+	correlate bool
+
+	rt      *runtime.Runtime
+	obs     runtime.Observer
+	name    string
+	cfg     Config
+	keeper  *mailbox.Keeper[T]
+	account *actors.Account // of events that became dead letters for want of a subscriber
 
 	gate   sync.RWMutex
 	closed bool // guarded by gate
@@ -93,15 +102,13 @@ type Topic[T any] struct {
 // It is idempotent: every call returns the same topic, and the configuration is
 // that of the call that made it.
 //
-// Errors: the name is not valid (parts of letters, digits, '-' and '_', joined
+// Errors: what is wrong with the configuration, all at once, also that its codec
+// cannot encode T; the name is not valid (parts of letters, digits, '-' and '_', joined
 // by dots, such as orders.order.placed); [ErrTypeMismatch]; runtime.ErrClosed.
 func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], error) {
-	c := optional(cfg)
-	if err := c.validate(); err != nil {
+	c := optional(cfg).withDefaults()
+	if err := c.validate(reflect.TypeFor[T]()); err != nil {
 		return nil, fmt.Errorf("topics: open %q: %w", name, err)
-	}
-	if c.Codec == nil {
-		c.Codec = jsonCodec{}
 	}
 	if c.Replay.set() {
 		if _, err := keyOfReplay[T](c.Replay); err != nil {
@@ -113,7 +120,7 @@ func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], er
 			log: mailbox.NewLog[T](rt.Actors().Guard()), rt: rt, obs: rt.Observer(), name: name, cfg: c,
 			account: actors.NewAccount(rt.Actors()), rejected: map[string]uint64{},
 		}
-		t.accepted = t.obs.Accepted
+		t.accepted, t.correlate = t.obs.Accepted, c.Correlate
 		if c.Replay.set() {
 			_ = t.keep(c.Replay) // which has been checked, and the log is new
 		}
@@ -147,6 +154,9 @@ func (t *Topic[T]) Name() string { return t.name }
 // (see bench/RESULTS.md). Several publishers at once hand cache lines around; see
 // [Topic.PublishBatch].
 func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
+	if t.correlate && actors.InHandler(ctx) {
+		return t.PublishWith(ctx, ev, Meta{})
+	}
 	if err := t.log.Append(ctx, ev); err != nil {
 		return t.refused(ev, nil, err)
 	}
@@ -165,6 +175,13 @@ func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
 // It returns how many were accepted. An error is about the one that follows them,
 // and the rest of evs was not tried.
 func (t *Topic[T]) PublishBatch(ctx context.Context, evs []T) (n int, err error) {
+	if t.correlate && actors.InHandler(ctx) {
+		for ; n < len(evs); n++ {
+			if err := t.PublishWith(ctx, evs[n], Meta{}); err != nil {
+				return n, err
+			}
+		}
+	}
 	for n < len(evs) {
 		k, err := t.log.AppendBatch(ctx, evs[n:])
 		n += k
@@ -183,13 +200,20 @@ func (t *Topic[T]) PublishBatch(ctx context.Context, evs []T) (n int, err error)
 	return n, nil
 }
 
-// Meta is what travels with an event beside its value.
-type Meta = mailbox.Meta
-
-// PublishWith is Publish with headers or a publish time of the caller's, at the
-// price of a few allocations. It takes a copy of the headers.
+// PublishWith is Publish with headers, a publish time or an ID of the caller's, at
+// the price of a few allocations. It takes a copy of the headers.
+//
+// With the context of a handler the event also says what it follows from: the
+// headers [HeaderCorrelation] and [HeaderCausation] are set to what the event in
+// hand belongs to and to its ID, unless m has them, be it empty. So do not call it
+// with that context when the handler has returned.
 func (t *Topic[T]) PublishWith(ctx context.Context, ev T, m Meta) error {
-	m.Headers = maps.Clone(m.Headers)
+	m.Headers = inherit(ctx, m.Headers)
+	return t.publishMeta(ctx, ev, m)
+}
+
+// publishMeta publishes with m as it is.
+func (t *Topic[T]) publishMeta(ctx context.Context, ev T, m Meta) error {
 	if err := t.log.AppendMeta(ctx, ev, &m); err != nil {
 		return t.refused(ev, &m, err)
 	}
@@ -239,12 +263,13 @@ func (t *Topic[T]) unroutedEvent(ev T, m *Meta) error {
 	return nil
 }
 
-// Decode returns the event of a dead letter of this topic.
+// Decode returns the event of a dead letter of this topic, brought up to the
+// topic's version if it is of an older one.
 func (t *Topic[T]) Decode(l deadletter.Letter) (T, error) {
 	if l.PayloadError != "" {
 		return *new(T), fmt.Errorf("topics: decode letter %s: %w: %s", l.ID, runtime.ErrNoPayload, l.PayloadError)
 	}
-	return t.decode(l.Payload, l.ContentType)
+	return t.decode(runtime.Redelivered{Payload: l.Payload, ContentType: l.ContentType, GoType: l.GoType, SchemaVersion: l.SchemaVersion})
 }
 
 // takeUnrouted accounts for an event that has no subscriber, unless the topic is
@@ -256,10 +281,13 @@ func (t *Topic[T]) takeUnrouted(ev T, m *Meta) error {
 	if t.cfg.Unrouted == DeadLetterUnrouted {
 		d := &actors.Dead{Topic: t.name, Event: ev, Reason: supervisor.ReasonUnrouted, PublishedAt: time.Now()}
 		if m != nil {
-			d.Headers = m.Headers
+			d.Headers, d.ID = m.Headers, m.ID
 			if !m.PublishedAt.IsZero() {
 				d.PublishedAt = m.PublishedAt
 			}
+		}
+		if d.ID == "" { // it has no sequence number to derive one from
+			d.ID = actors.NewID(d.PublishedAt)
 		}
 		if !t.account.Bury(d) {
 			return ErrNoRoom
@@ -305,21 +333,20 @@ func (s side[T]) Encode(event any) ([]byte, string, error) {
 	return payload, s.t.cfg.Codec.ContentType(), err
 }
 
-func (s side[T]) Decode(payload []byte, contentType string) (any, error) {
-	return s.t.decode(payload, contentType)
-}
+func (s side[T]) Decode(l runtime.Redelivered) (any, error) { return s.t.decode(l) }
 
-func (s side[T]) Republish(ctx context.Context, payload []byte, contentType string, headers map[string]string) error {
-	ev, err := s.t.decode(payload, contentType)
+func (s side[T]) Version() int { return s.t.cfg.Version }
+
+// Republish does not make the event follow from another: it is the same event.
+func (s side[T]) Republish(ctx context.Context, l runtime.Redelivered) error {
+	ev, err := s.t.decode(l)
 	if err != nil {
 		return err
 	}
-	return s.t.PublishWith(ctx, ev, Meta{Headers: headers})
+	return s.t.publishMeta(ctx, ev, Meta{Headers: l.Headers, ID: l.EventID})
 }
 
-func (t *Topic[T]) decode(payload []byte, contentType string) (T, error) {
-	return decode[T](t.cfg.Codec, payload, contentType)
-}
+func (t *Topic[T]) decode(l runtime.Redelivered) (T, error) { return decode[T](t.name, t.cfg, l) }
 
 // optional returns the configuration of a call that may come without one.
 func optional[C any](cfg []C) (c C) {

@@ -63,6 +63,8 @@ func full(id string) deadletter.Letter {
 		LastFailedAt:  day.Add(time.Nanosecond),
 		Fingerprint:   "0123456789abcdef",
 		State:         deadletter.StateRedriving,
+		SchemaVersion: 3, Pattern: "orders.*",
+		EventID:       "event-1",
 		CausationID:   "cause-1",
 		CorrelationID: "correlation-1",
 		Attempts: []deadletter.Attempt{

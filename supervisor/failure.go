@@ -17,7 +17,8 @@ const (
 	CausePanic
 	// CauseGoexit is a call of runtime.Goexit, as made by testing.T.FailNow.
 	CauseGoexit
-	// CauseTimeout is a handler that returned after its deadline, within the grace.
+	// CauseTimeout is a handler that returned after its deadline, within the grace,
+	// or with an error that matches [ErrTimeout].
 	CauseTimeout
 	// CauseHung is a handler that did not return within deadline and grace.
 	// Its goroutine may still be running.
@@ -57,6 +58,21 @@ var (
 	// runtime.Goexit.
 	ErrGoexit = errors.New("supervisor: handler called runtime.Goexit")
 )
+
+// CauseOf returns the cause of a failure that a handler has returned as err:
+// [CauseTimeout] if err matches [ErrTimeout], else [CauseError]. It survives an
+// err whose methods panic.
+func CauseOf(err error) (c Cause) {
+	defer func() {
+		if recover() != nil {
+			c = CauseError // Policy.Decision reports what is wrong with err
+		}
+	}()
+	if errors.Is(err, ErrTimeout) {
+		return CauseTimeout
+	}
+	return CauseError
+}
 
 // PanicError is a recovered panic. Use it by pointer, which is how errors.As
 // finds it.

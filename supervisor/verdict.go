@@ -34,11 +34,25 @@ func RetryAfter(err error, d time.Duration) error {
 	return mark(verdictRetryAfter, err, max(d, 0))
 }
 
+// Postpone marks err as the reason why the event was not handled now, through no
+// fault of its own: it is tried again in d, and this attempt is not charged, so no
+// number of postponements makes it a dead letter. A d of zero or less waits
+// [Retry.BaseDelay], and no postponement less than a millisecond, so that an event
+// that is postponed again and again does not spin. The message and the chain of err
+// stay as they are. Postpone(nil, d) is nil. For several verdicts see [Permanent].
+//
+// It is for what stands before the work, such as a circuit breaker. A handler that
+// has begun its work returns a plain error or [RetryAfter].
+func Postpone(err error, d time.Duration) error { return mark(verdictPostpone, err, max(d, 0)) }
+
 // IsPermanent reports whether the verdict of err is [Permanent].
 func IsPermanent(err error) bool { return verdictOf(err).kind == verdictPermanent }
 
 // IsSkip reports whether the verdict of err is [Skip].
 func IsSkip(err error) bool { return verdictOf(err).kind == verdictSkip }
+
+// IsPostponed reports whether the verdict of err is [Postpone].
+func IsPostponed(err error) bool { return verdictOf(err).kind == verdictPostpone }
 
 // RetryDelay returns the delay that [RetryAfter] put on err, and whether that is
 // the verdict of err.
@@ -54,6 +68,7 @@ const (
 	verdictPermanent
 	verdictSkip
 	verdictRetryAfter
+	verdictPostpone
 	verdictFinished
 )
 

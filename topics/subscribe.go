@@ -72,6 +72,9 @@ type SubscriberConfig struct {
 	Ordering actors.Ordering
 	// MaxParked is how many events may wait aside under [Parked]. Zero is 1024.
 	MaxParked int
+	// Middleware is put around the handler, the first one outermost, inside that
+	// of runtime.Config. It is called once, by Subscribe.
+	Middleware []Middleware
 	// Group supervises the subscriber. Nil is the runtime's root.
 	Group *actors.Group
 }
@@ -123,6 +126,15 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 			return nil, t.subscribeError(name, fmt.Errorf("Key %T: must be of the topic's type, func(%T) string", cfg.Key.of, *new(T)))
 		}
 		cell.Key = of
+	}
+	var err error
+	if cell.Factory != nil {
+		cell.Factory, err = aroundFactory(t.rt, cfg.Middleware, cell.Factory)
+	} else {
+		cell.Receive, err = aroundHandler(t.rt, cfg.Middleware, cell.Receive)
+	}
+	if err != nil {
+		return nil, t.subscribeError(name, err)
 	}
 	sub, err := t.rt.Attach(side[T]{t}, name, func() (runtime.Subscriber, error) {
 		c, err := actors.SpawnCell(t.rt.Actors(), t.log, cell)

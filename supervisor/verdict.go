@@ -51,6 +51,9 @@ func IsPermanent(err error) bool { return verdictOf(err).kind == verdictPermanen
 // IsSkip reports whether the verdict of err is [Skip].
 func IsSkip(err error) bool { return verdictOf(err).kind == verdictSkip }
 
+// IsFinished reports whether the verdict of err is [ErrFinished].
+func IsFinished(err error) bool { return verdictOf(err).kind == verdictFinished }
+
 // IsPostponed reports whether the verdict of err is [Postpone].
 func IsPostponed(err error) bool { return verdictOf(err).kind == verdictPostpone }
 

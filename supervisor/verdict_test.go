@@ -76,6 +76,9 @@ func TestVerdictWorksThroughWrapping(t *testing.T) {
 				if d, got := supervisor.RetryDelay(err); got != (i == 2) || got && d != time.Minute {
 					t.Errorf("RetryDelay(%v) = %v, %v", err, d, got)
 				}
+				if got, want := supervisor.IsFinished(err), i == 3; got != want {
+					t.Errorf("IsFinished(%v) = %v, want %v", err, got, want)
+				}
 				if got, want := errors.Is(err, supervisor.ErrFinished), i == 3; got != want {
 					t.Errorf("errors.Is(%v, ErrFinished) = %v, want %v", err, got, want)
 				}

@@ -31,7 +31,7 @@ type Next = func(ctx context.Context, ev any) error
 //
 // Price: a subscriber without middleware pays nothing. One that has some pays an
 // allocation for an event that is not a pointer, to make it an any, and one more
-// for SubscribeFactory.
+// for SubscribeFactory with a timeout.
 type Middleware = func(next Next) Next
 
 // Chain puts the runtime's middleware, and inside it that of a subscriber, around

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 
 	"github.com/troupe-go/troupe/runtime"
 	"github.com/troupe-go/troupe/supervisor"
@@ -32,7 +33,10 @@ func aroundHandler[E any](rt *runtime.Runtime, list []Middleware, handle func(co
 // instance that a call is for travels in its context.
 func aroundFactory[E any](rt *runtime.Runtime, list []Middleware, factory func() Behavior[E]) (func() Behavior[E], error) {
 	next, err := rt.Chain(list, innermost(func(ctx context.Context, ev E) error {
-		i, ok := ctx.Value(instanceKey{}).(*instance[E])
+		i, ok := ctx.(*instance[E])
+		if !ok {
+			i, ok = ctx.Value(instanceKey{}).(*instance[E])
+		}
 		if !ok {
 			return supervisor.Permanent(errForeignContext)
 		}
@@ -44,7 +48,16 @@ func aroundFactory[E any](rt *runtime.Runtime, list []Middleware, factory func()
 	return func() Behavior[E] {
 		b := factory()
 		if receive := b.Receive; receive != nil {
-			b.Receive = func(ctx context.Context, ev E) error { return next(&instance[E]{ctx, receive}, ev) }
+			// Without a timeout all calls of an instance have the same context.
+			var last atomic.Pointer[instance[E]]
+			b.Receive = func(ctx context.Context, ev E) error {
+				i := last.Load()
+				if i == nil || i.Context != ctx {
+					i = &instance[E]{ctx, receive}
+					last.Store(i)
+				}
+				return next(i, ev)
+			}
 		}
 		return b
 	}, nil

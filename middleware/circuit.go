@@ -27,7 +27,8 @@ const (
 // CircuitConfig describes a [CircuitBreaker]. The zero value works.
 type CircuitConfig struct {
 	// Failures is how many failures in a row open the circuit; with Ratio, in a row
-	// within Window. Zero is 5.
+	// within Window. Zero is 3. It should be less than Retry.MaxAttempts, so that the
+	// first event of an outage is not lost to it.
 	Failures int
 	// Ratio is the share of failures among the calls of the last Window that opens
 	// it, too, once these are MinCalls. Zero looks at Failures only.
@@ -42,6 +43,13 @@ type CircuitConfig struct {
 	// Probes is how many calls may try it at a time, and how many of these must
 	// succeed in a row to close it. Zero is 1.
 	Probes int
+	// Patience is how long after the circuit has opened a failed try is not held
+	// against its event: that is postponed, with the error of the try. After it,
+	// tries are charged, because it may be the event that is to blame: at the head of
+	// the line it alone keeps the circuit open. So this is how long an outage may be
+	// that makes no dead letters, and how long such an event holds up others. Zero is
+	// 5 min, [NoPatience] is none.
+	Patience time.Duration
 	// Counts says whether an error is a failure of what the circuit protects. One
 	// that is not counts for nothing. Nil is every error but those with a verdict
 	// of supervisor.Permanent, Skip or Postpone: they are about the event.
@@ -54,6 +62,9 @@ type CircuitConfig struct {
 	Shared bool
 }
 
+// NoPatience as CircuitConfig.Patience charges every try.
+const NoPatience time.Duration = -1
+
 // CircuitChange is a circuit that has changed its state.
 type CircuitChange struct {
 	// Topic and Subscriber are those of the call that found or caused it.
@@ -64,7 +75,7 @@ type CircuitChange struct {
 
 func (c CircuitConfig) withDefaults() CircuitConfig {
 	if c.Failures == 0 {
-		c.Failures = 5
+		c.Failures = 3
 	}
 	if c.MinCalls == 0 {
 		c.MinCalls = 20
@@ -77,6 +88,9 @@ func (c CircuitConfig) withDefaults() CircuitConfig {
 	}
 	if c.Probes == 0 {
 		c.Probes = 1
+	}
+	if c.Patience == 0 {
+		c.Patience = 5 * time.Minute
 	}
 	return c
 }
@@ -102,6 +116,9 @@ func (c CircuitConfig) validate() error {
 	if c.Probes < 0 || c.Probes > maxCalls {
 		fault("Probes %d: must be between 0 and %d", c.Probes, maxCalls)
 	}
+	if c.Patience < 0 && c.Patience != NoPatience {
+		fault("Patience %v: must not be negative, or NoPatience", c.Patience)
+	}
 	return errors.Join(faults...)
 }
 
@@ -113,14 +130,14 @@ const maxCalls = 1 << 30
 // are failures like an error.
 //
 // While the circuit is open, events wait: each that comes is postponed until it is
-// tried again ([ErrCircuitOpen]), which uses up none of its attempts, so an outage
-// of any length makes no dead letters of healthy events. Under topics.Ordered that
-// is the one at the head of the line, and publishers feel it when the mailbox is
-// full.
+// tried again ([ErrCircuitOpen]), which uses up none of its attempts. Nor does a try
+// that fails, for as long as Patience, unless it panics. So an outage of that length
+// makes no dead letters of healthy events. Under topics.Ordered it is the event at
+// the head of the line that waits, and publishers feel it when the mailbox is full.
 //
-// The call that opens the circuit is a failure like any other, and charged. A call
-// whose context ends before it returns counts then, as a failure if by a deadline,
-// else not at all, so a deaf handler does not keep the circuit from being tried.
+// The failures that open the circuit are charged like any other. A call whose
+// context ends before it returns counts then, as a failure if by a deadline, else
+// not at all, so a deaf handler does not keep the circuit from being tried.
 //
 // Price: two times a mutex, a reading of the clock and a few allocations for each
 // call.
@@ -147,7 +164,9 @@ func CircuitBreaker(cfg CircuitConfig) runtime.Middleware {
 type circuit struct {
 	cfg     CircuitConfig
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	until   atomic.Int64 // when an open circuit is tried again, in Unix nanoseconds
+	born    time.Time
+	until   atomic.Int64 // when an open circuit is tried again, in nanoseconds since born
+	since   atomic.Int64 // when it has left the state closed, the same; zero in it
 
 	mu      sync.Mutex
 	changes []CircuitChange // not told yet
@@ -161,7 +180,7 @@ var (
 )
 
 func newCircuit(cfg CircuitConfig) *circuit {
-	c := &circuit{cfg: cfg}
+	c := &circuit{cfg: cfg, born: time.Now()}
 	s := gobreaker.Settings{
 		MaxRequests: uint32(cfg.Probes),
 		Timeout:     cfg.OpenFor,
@@ -194,13 +213,12 @@ func (c *circuit) call(ctx context.Context, ev any, next runtime.Next) error {
 	report, err := c.breaker.Allow()
 	if err != nil {
 		c.tell(ctx)
-		var wait time.Duration // for its turn, if others are trying: a backoff
 		if errors.Is(err, gobreaker.ErrOpenState) {
-			// The breaker opens after, not at, the end of OpenFor.
-			wait = time.Until(time.Unix(0, c.until.Load())) + time.Microsecond
+			return supervisor.Postpone(ErrCircuitOpen, c.wait())
 		}
-		return supervisor.Postpone(ErrCircuitOpen, wait)
+		return supervisor.Postpone(ErrCircuitOpen, 0) // others are trying: a backoff
 	}
+	opened := c.since.Load()
 	var once sync.Once
 	stop := context.AfterFunc(ctx, func() {
 		once.Do(func() { report(c.ended(ctx)) })
@@ -214,7 +232,20 @@ func (c *circuit) call(ctx context.Context, ev any, next runtime.Next) error {
 	c.tell(ctx)
 	err = next(ctx, ev)
 	outcome = c.judge(ctx, err)
+	if outcome == errCounts && opened != 0 && time.Since(c.born)-time.Duration(opened) < c.cfg.Patience {
+		return supervisor.Postpone(err, c.wait())
+	}
 	return err
+}
+
+// wait is how long it is until an open circuit is tried again. One that a failed try
+// is about to open is counted from now. The breaker lets go after, not at, its time.
+func (c *circuit) wait() time.Duration {
+	wait := time.Duration(c.until.Load()) - time.Since(c.born)
+	if wait <= 0 {
+		wait = c.cfg.OpenFor
+	}
+	return wait + time.Microsecond
 }
 
 // ended is what a call counts for whose context has ended.
@@ -245,8 +276,12 @@ func (c *circuit) judge(ctx context.Context, err error) error {
 // changed is called by the breaker, under its lock.
 func (c *circuit) changed(from, to string) {
 	now := time.Now()
-	if to == CircuitOpen {
-		c.until.Store(now.Add(c.cfg.OpenFor).UnixNano())
+	switch to {
+	case CircuitOpen:
+		c.until.Store(int64(now.Sub(c.born) + c.cfg.OpenFor))
+		c.since.CompareAndSwap(0, max(int64(now.Sub(c.born)), 1))
+	case CircuitClosed:
+		c.since.Store(0)
 	}
 	if c.cfg.OnChange != nil {
 		c.mu.Lock()

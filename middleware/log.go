@@ -34,7 +34,7 @@ func Log(logger *zap.Logger) runtime.Middleware {
 					return
 				}
 				fields := append(make([]zap.Field, 0, 10), zap.Duration("duration", time.Since(started)))
-				fields = append(fields, deliveryFields(ctx)...)
+				fields = append(fields, factsOf(ctx).fields()...)
 				if verdict := verdictOf(err); verdict != "" {
 					fields = append(fields, zap.String("verdict", verdict))
 				}
@@ -65,17 +65,28 @@ func result(returned bool, err error) (zapcore.Level, string) {
 	return zap.WarnLevel, "attempt failed"
 }
 
-// deliveryFields describes the event in hand.
-func deliveryFields(ctx context.Context) []zap.Field {
-	fields := make([]zap.Field, 0, 6)
-	if d, ok := actors.DeliveryFrom(ctx); ok {
+// facts are what a line says of the event in hand.
+type facts struct {
+	delivery    actors.Delivery
+	correlation *Correlation // nil outside of Correlate
+}
+
+func factsOf(ctx context.Context) facts {
+	d, _ := actors.DeliveryFrom(ctx)
+	c, _ := ctx.Value(correlationKey{}).(*Correlation)
+	return facts{d, c}
+}
+
+func (f facts) fields() []zap.Field {
+	fields := make([]zap.Field, 0, 7)
+	if d := f.delivery; d.Topic != "" || d.Subscriber != "" {
 		fields = append(fields, zap.String("topic", d.Topic), zap.String("subscriber", d.Subscriber),
 			zap.Uint64("sequence", d.Sequence), zap.Int("attempt", d.Attempt))
 		if d.LetterID != "" {
 			fields = append(fields, zap.String("letter", d.LetterID))
 		}
 	}
-	if c, ok := CorrelationFrom(ctx); ok {
+	if c := f.correlation; c != nil {
 		fields = append(fields, zap.String("correlation", c.CorrelationID), zap.String("event", c.EventID))
 	}
 	return fields

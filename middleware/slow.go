@@ -27,7 +27,7 @@ func WarnSlow(logger *zap.Logger, threshold time.Duration) runtime.Middleware {
 		}
 		return func(ctx context.Context, ev any) error {
 			// The facts must be read now: by another goroutine they may not.
-			w := &watch{logger: logger, fields: deliveryFields(ctx), started: time.Now()}
+			w := &watch{logger: logger, facts: factsOf(ctx), started: time.Now()}
 			w.mu.Lock()
 			w.timer = time.AfterFunc(threshold, w.warn)
 			w.mu.Unlock()
@@ -40,7 +40,7 @@ func WarnSlow(logger *zap.Logger, threshold time.Duration) runtime.Middleware {
 // watch is a call that is being watched.
 type watch struct {
 	logger  *zap.Logger
-	fields  []zap.Field
+	facts   facts
 	started time.Time
 
 	mu     sync.Mutex
@@ -77,5 +77,5 @@ func (w *watch) stop() {
 }
 
 func (w *watch) with(key string, d time.Duration) []zap.Field {
-	return append(w.fields[:len(w.fields):len(w.fields)], zap.Duration(key, d))
+	return append([]zap.Field{zap.Duration(key, d)}, w.facts.fields()...)
 }

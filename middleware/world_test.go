@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -164,3 +165,37 @@ type slip struct{ err error }
 
 func (s *slip) Error() string { return s.err.Error() }
 func (s *slip) Unwrap() error { return s.err }
+
+// printed returns a logger for examples, which leaves out those fields.
+func printed(without ...string) *zap.Logger {
+	enc := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "m", LevelKey: "l", EncodeLevel: zapcore.LowercaseLevelEncoder,
+		ConsoleSeparator: " ", EncodeDuration: zapcore.StringDurationEncoder})
+	return zap.New(leaveOut{zapcore.NewCore(enc, zapcore.AddSync(stdout{}), zap.DebugLevel), without})
+}
+
+// stdout is os.Stdout when it is written to: examples replace that.
+type stdout struct{}
+
+func (stdout) Write(p []byte) (int, error) { return os.Stdout.Write(p) }
+
+type leaveOut struct {
+	zapcore.Core
+	keys []string
+}
+
+func (l leaveOut) Check(e zapcore.Entry, c *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	return c.AddCore(e, l)
+}
+
+func (l leaveOut) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	return l.Core.Write(e, slices.DeleteFunc(slices.Clone(fields), func(f zapcore.Field) bool { return slices.Contains(l.keys, f.Key) }))
+}
+
+// closeOnce closes c after the first line.
+func closeOnce(c chan struct{}) func(zapcore.Entry) error {
+	var once sync.Once
+	return func(zapcore.Entry) error {
+		once.Do(func() { close(c) })
+		return nil
+	}
+}

@@ -105,7 +105,7 @@ func TestWhatCountsAsAFailureOfACircuit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := 0
-				next := build(t, middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 2}), func(context.Context, any) error {
+				next := build(middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 2}), func(context.Context, any) error {
 					calls++
 					return c.fail()
 				})
@@ -140,7 +140,7 @@ func TestCountsOfTheConfigDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := errors.New("other")
 		fail := other
-		next := build(t, middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 1, Counts: func(err error) bool { return err == errBoom }}),
+		next := build(middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 1, Counts: func(err error) bool { return err == errBoom }}),
 			func(context.Context, any) error { return fail })
 		for range 5 {
 			wantEqual(t, "error that does not count", next(t.Context(), 1), other)
@@ -156,7 +156,7 @@ func TestCountsOfTheConfigDecides(t *testing.T) {
 func TestRatioOpensACircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		next := build(t, middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 100, Ratio: 0.5, MinCalls: 10, Window: time.Minute}),
+		next := build(middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 100, Ratio: 0.5, MinCalls: 10, Window: time.Minute}),
 			func(context.Context, any) error {
 				if n++; n%2 == 0 {
 					return errBoom
@@ -227,7 +227,7 @@ func TestTryThatDoesNotReturnDoesNotKeepTheCircuitHalfOpen(t *testing.T) {
 func TestEndedContextIsNoFailureOfACircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
-		next := build(t, middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 1}), func(ctx context.Context, _ any) error {
+		next := build(middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 1}), func(ctx context.Context, _ any) error {
 			calls++
 			<-ctx.Done()
 			return ctx.Err()
@@ -325,7 +325,7 @@ func TestOnChangeIsPartOfTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var next runtime.Next
 		told := 0
-		next = build(t, middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 1, OnChange: func(middleware.CircuitChange) {
+		next = build(middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 1, OnChange: func(middleware.CircuitChange) {
 			if told++; told == 1 {
 				if err := next(t.Context(), 1); !errors.Is(err, middleware.ErrCircuitOpen) {
 					t.Errorf("call from the hook = %v, want an open circuit", err)
@@ -346,7 +346,7 @@ func TestCircuitForSeveralWorkers(t *testing.T) {
 		var down atomic.Bool
 		var inside, most atomic.Int64
 		var half atomic.Bool
-		next := build(t, middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 3, OpenFor: time.Second, Probes: 2,
+		next := build(middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 3, OpenFor: time.Second, Probes: 2,
 			OnChange: func(c middleware.CircuitChange) { half.Store(c.To == middleware.CircuitHalfOpen) }}),
 			func(context.Context, any) error {
 				n := inside.Add(1)
@@ -403,4 +403,36 @@ func TestLetterOfACircuitNamesTheUsersError(t *testing.T) {
 			t.Errorf("ErrorTypes = %v", l.ErrorTypes)
 		}
 	})
+}
+
+// Once the circuit is closed again, failures are charged as before it opened.
+func TestFailuresAreChargedAgainOnceTheCircuitIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		calls := 0
+		w.subscribe("s", func(context.Context, int) error {
+			if calls++; calls <= 4 || calls == 6 || calls == 7 { // three and a try; then two of the next event
+				return errBoom
+			}
+			return nil
+		}, with(middleware.CircuitBreaker(middleware.CircuitConfig{OpenFor: time.Second, Patience: time.Hour})))
+		w.publish(1, 2)
+		w.Idle(time.Hour)
+		c := w.counts("s")
+		wantEqual(t, "Done", c.Done, 2)
+		wantEqual(t, "Failures", c.Failures, 5)
+	})
+}
+
+// The handler may notice the end of its context before the circuit does.
+func TestHandlerThatReturnsAsItsContextEnds(t *testing.T) {
+	for range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		next := build(middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 1}), func(context.Context, any) error {
+			cancel()
+			return errBoom
+		})
+		wantEqual(t, "first call", next(ctx, 1), errBoom)
+		wantEqual(t, "second call", next(t.Context(), 1), errBoom)
+	}
 }

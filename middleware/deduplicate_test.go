@@ -111,7 +111,7 @@ func TestOnlyWhatIsDoneIsRemembered(t *testing.T) {
 		{nil, true}, {fmt.Errorf("a: %w", supervisor.ErrFinished), true}, {errBoom, false}, {supervisor.Skip(errBoom), false},
 		{supervisor.Permanent(errBoom), false}, {supervisor.Permanent(supervisor.ErrFinished), false}, {(*slip)(nil), false},
 	} {
-		next := build(t, middleware.Deduplicate(middleware.DeduplicateConfig{Key: byValue}), func(context.Context, any) error { return c.err })
+		next := build(middleware.Deduplicate(middleware.DeduplicateConfig{Key: byValue}), func(context.Context, any) error { return c.err })
 		first := next(t.Context(), 1)
 		if first != c.err {
 			t.Errorf("first call = %v, want it as it is", first)
@@ -169,7 +169,7 @@ func TestDuplicatesOfSeveralWorkers(t *testing.T) {
 		var mu sync.Mutex
 		done, failed := map[any]int{}, map[any]bool{}
 		inside := map[any]bool{}
-		next := build(t, middleware.Deduplicate(middleware.DeduplicateConfig{Key: byValue}), func(_ context.Context, ev any) error {
+		next := build(middleware.Deduplicate(middleware.DeduplicateConfig{Key: byValue}), func(_ context.Context, ev any) error {
 			mu.Lock()
 			if inside[ev] {
 				t.Errorf("%v is handled twice at the same time", ev)
@@ -224,7 +224,7 @@ func TestKeyInHandIsGivenUpAfterTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		calls := 0
-		next := build(t, middleware.Deduplicate(middleware.DeduplicateConfig{Key: byValue, Window: time.Minute}), func(context.Context, any) error {
+		next := build(middleware.Deduplicate(middleware.DeduplicateConfig{Key: byValue, Window: time.Minute}), func(context.Context, any) error {
 			if calls++; calls == 1 {
 				<-release
 				return errBoom
@@ -250,7 +250,7 @@ func TestKeyInHandIsGivenUpAfterTheWindow(t *testing.T) {
 
 func TestOnEvictThatPanicsLeavesNothingInHand(t *testing.T) {
 	evictions := 0
-	next := build(t, middleware.Deduplicate(middleware.DeduplicateConfig{Key: byValue, Max: 1, OnEvict: func(string, time.Duration) {
+	next := build(middleware.Deduplicate(middleware.DeduplicateConfig{Key: byValue, Max: 1, OnEvict: func(string, time.Duration) {
 		if evictions++; evictions == 1 {
 			panic("hook")
 		}
@@ -268,7 +268,7 @@ func TestOnEvictThatPanicsLeavesNothingInHand(t *testing.T) {
 
 func BenchmarkDeduplicate(b *testing.B) {
 	handled := 0
-	next := build(b, middleware.Deduplicate(middleware.DeduplicateConfig{
+	next := build(middleware.Deduplicate(middleware.DeduplicateConfig{
 		Key: func(_ context.Context, ev any) string { return strconv.Itoa(ev.(int)) }}),
 		func(context.Context, any) error { handled++; return nil })
 	b.ReportAllocs()

@@ -38,6 +38,13 @@
 // attempts. A configuration that is not valid is an error of Subscribe.
 //
 // All are safe for concurrent use, so also for the workers of one subscriber.
+//
+// # Hooks
+//
+// Before and after a handler are a middleware of one's own: a line before the call
+// of next and one after it. What happens to events elsewhere is told to the runtime's
+// Observer: Failed on an error, DeadLettered on a dead letter, Dropped on a drop,
+// Unrouted on an event without a subscriber, and more. See the examples.
 package middleware
 
 import (

@@ -13,7 +13,7 @@ import (
 // hits returns which of n calls fail.
 func hits(t *testing.T, cfg middleware.FaultConfig, n int) (failed []int) {
 	t.Helper()
-	next := build(t, middleware.InjectFaults(cfg), func(context.Context, any) error { return nil })
+	next := build(middleware.InjectFaults(cfg), func(context.Context, any) error { return nil })
 	for i := range n {
 		if next(t.Context(), i) != nil {
 			failed = append(failed, i+1)
@@ -45,11 +45,11 @@ func TestKindsOfFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		called := 0
 		handle := func(context.Context, any) error { called++; return nil }
-		run := func(cfg middleware.FaultConfig) (err error, panicked any, took time.Duration) {
+		run := func(cfg middleware.FaultConfig) (panicked any, took time.Duration, err error) {
 			cfg.Every, called = 1, 0
 			began := time.Now()
-			panicked = call(func() { err = build(t, middleware.InjectFaults(cfg), handle)(t.Context(), 1) })
-			return err, panicked, time.Since(began)
+			panicked = call(func() { err = build(middleware.InjectFaults(cfg), handle)(t.Context(), 1) })
+			return panicked, time.Since(began), err
 		}
 		for _, c := range []struct {
 			name     string
@@ -68,20 +68,20 @@ func TestKindsOfFaults(t *testing.T) {
 			{"delay after", middleware.FaultConfig{After: true, Delay: time.Minute}, nil, nil, time.Minute, 1},
 			{"panic after", middleware.FaultConfig{After: true, Panic: 7}, nil, 7, 0, 1},
 		} {
-			err, panicked, took := run(c.cfg)
+			panicked, took, err := run(c.cfg)
 			if err != c.err || panicked != c.panicked || took != c.took || called != c.called {
 				t.Errorf("%s: error %v, panic %v, %v, %d calls; want %v, %v, %v, %d", c.name, err, panicked, took, called, c.err, c.panicked, c.took, c.called)
 			}
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(errBoom) })
-		next := build(t, middleware.InjectFaults(middleware.FaultConfig{Every: 1, Delay: time.Minute}), handle)
+		next := build(middleware.InjectFaults(middleware.FaultConfig{Every: 1, Delay: time.Minute}), handle)
 		wantEqual(t, "delay that is cut", next(ctx, 1), errBoom)
 	})
 }
 
 // An error of the handler is not replaced by a fault that comes after it.
 func TestFaultAfterAFailureIsTheFailure(t *testing.T) {
-	next := build(t, middleware.InjectFaults(middleware.FaultConfig{Every: 1, After: true}), func(context.Context, any) error { return errBoom })
+	next := build(middleware.InjectFaults(middleware.FaultConfig{Every: 1, After: true}), func(context.Context, any) error { return errBoom })
 	wantEqual(t, "error", next(t.Context(), 1), errBoom)
 }

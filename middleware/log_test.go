@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	goruntime "runtime"
 	"testing"
 	"testing/synctest"
@@ -23,13 +24,13 @@ func TestLogSaysWhatBecameOfACall(t *testing.T) {
 		facts map[string]any
 	}{
 		{"done", func() error { return nil }, zap.DebugLevel, "event handled", nil},
-		{"finished", func() error { return supervisor.ErrFinished }, zap.DebugLevel, "event handled", map[string]any{"verdict": "finished"}},
+		{"finished", func() error { return supervisor.ErrFinished }, zap.DebugLevel, "event handled", map[string]any{"error": "supervisor: actor finished", "verdict": "finished"}},
 		{"error", func() error { return errBoom }, zap.WarnLevel, "attempt failed", map[string]any{"error": "boom"}},
 		{"permanent", func() error { return fmt.Errorf("a: %w", supervisor.Permanent(errBoom)) }, zap.WarnLevel, "attempt failed",
 			map[string]any{"error": "a: boom", "verdict": "permanent"}},
-		{"retry after", func() error { return supervisor.RetryAfter(errBoom, 1) }, zap.WarnLevel, "attempt failed", map[string]any{"verdict": "retry_after"}},
+		{"retry after", func() error { return supervisor.RetryAfter(errBoom, 1) }, zap.WarnLevel, "attempt failed", map[string]any{"error": "boom", "verdict": "retry_after"}},
 		{"skip", func() error { return supervisor.Skip(errBoom) }, zap.DebugLevel, "event skipped", map[string]any{"error": "boom", "verdict": "skip"}},
-		{"postponed", func() error { return supervisor.Postpone(errBoom, 1) }, zap.DebugLevel, "event postponed", map[string]any{"verdict": "postpone"}},
+		{"postponed", func() error { return supervisor.Postpone(errBoom, 1) }, zap.DebugLevel, "event postponed", map[string]any{"error": "boom", "verdict": "postpone"}},
 		{"panic", func() error { panic(errBoom) }, zap.WarnLevel, "handler did not return", nil},
 		{"goexit", func() error { goruntime.Goexit(); return nil }, zap.WarnLevel, "handler did not return", nil},
 		{"slip", func() error { return (*slip)(nil) }, zap.WarnLevel, "attempt failed", map[string]any{"error": "<nil>"}},
@@ -54,18 +55,9 @@ func TestLogSaysWhatBecameOfACall(t *testing.T) {
 				got := line.ContextMap()
 				want := map[string]any{"duration": time.Second, "topic": "t", "subscriber": "s", "sequence": uint64(1), "attempt": int64(1),
 					"correlation": "e1", "event": "e1"}
-				for _, key := range []string{"error", "verdict"} {
-					if _, ok := c.facts[key]; !ok && key == "verdict" && got[key] != nil {
-						t.Errorf("verdict = %v, want none", got[key])
-					}
-				}
-				for k, v := range c.facts {
-					want[k] = v
-				}
-				for k, v := range want {
-					if got[k] != v {
-						t.Errorf("%s = %v, want %v", k, got[k], v)
-					}
+				maps.Copy(want, c.facts)
+				if !maps.Equal(got, want) {
+					t.Errorf("fields = %v\nwant %v", got, want)
 				}
 			})
 		})
@@ -74,15 +66,15 @@ func TestLogSaysWhatBecameOfACall(t *testing.T) {
 
 func TestLogIsSilentWhereNobodyListens(t *testing.T) {
 	logger, logs := logged(zap.WarnLevel)
-	next := build(t, middleware.Log(logger), func(context.Context, any) error { return nil })
+	next := build(middleware.Log(logger), func(context.Context, any) error { return nil })
 	if err := next(t.Context(), 1); err != nil || logs.Len() != 0 {
 		t.Errorf("%v, %d lines, want none at debug level", err, logs.Len())
 	}
 	called := false
 	handle := func(context.Context, any) error { called = true; return errBoom }
 	for _, l := range []*zap.Logger{nil, zap.NewNop()} {
-		wantEqual(t, "error", build(t, middleware.Log(l), handle)(t.Context(), 1), errBoom)
-		wantEqual(t, "error", build(t, middleware.WarnSlow(l, 1), handle)(t.Context(), 1), errBoom)
+		wantEqual(t, "error", build(middleware.Log(l), handle)(t.Context(), 1), errBoom)
+		wantEqual(t, "error", build(middleware.WarnSlow(l, 1), handle)(t.Context(), 1), errBoom)
 	}
 	wantEqual(t, "called", called, true)
 }
@@ -142,5 +134,22 @@ func TestWarnSlowWatchesUntilTheEnd(t *testing.T) {
 		for _, line := range logs.All() {
 			wantEqual(t, "sequence", line.ContextMap()["sequence"], any(uint64(3)))
 		}
+	})
+}
+
+// The timer and the end of the handler at the same moment.
+func TestWarnSlowEndsWithItsHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logger, logs := logged(zap.WarnLevel)
+		next := build(middleware.WarnSlow(logger, time.Second), func(context.Context, any) error { time.Sleep(time.Second); return nil })
+		for range 500 {
+			if err := next(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		logs.TakeAll()
+		time.Sleep(time.Hour)
+		wantEqual(t, "lines after the end", logs.Len(), 0)
 	})
 }

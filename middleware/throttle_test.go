@@ -95,7 +95,7 @@ func TestThrottledEventIsNotChargedForItsDeadline(t *testing.T) {
 
 func TestThrottleWaitThatIsCutPostpones(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		next := build(t, middleware.Throttle(middleware.ThrottleConfig{Rate: 0.1}), func(context.Context, any) error { return nil })
+		next := build(middleware.Throttle(middleware.ThrottleConfig{Rate: 0.1}), func(context.Context, any) error { return nil })
 		if err := next(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func TestThrottleForSeveralWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var at notes[time.Duration]
-		next := build(t, middleware.Throttle(middleware.ThrottleConfig{Rate: 100, Burst: 2}), func(ctx context.Context, _ any) error {
+		next := build(middleware.Throttle(middleware.ThrottleConfig{Rate: 100, Burst: 2}), func(ctx context.Context, _ any) error {
 			at.add(w.since().Round(ms))
 			return nil
 		})

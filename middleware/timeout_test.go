@@ -72,7 +72,7 @@ func TestTimeoutPassesVerdictsAndOutcomes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				next := build(t, middleware.Timeout(time.Second), func(context.Context, any) error {
+				next := build(middleware.Timeout(time.Second), func(context.Context, any) error {
 					if c.late {
 						time.Sleep(time.Minute)
 					}

@@ -155,10 +155,7 @@ func logged(level zapcore.Level) (*zap.Logger, *observer.ObservedLogs) {
 }
 
 // build is the chain of m around next, as Subscribe makes it.
-func build(t testing.TB, m runtime.Middleware, next runtime.Next) runtime.Next {
-	t.Helper()
-	return m(next)
-}
+func build(m runtime.Middleware, next runtime.Next) runtime.Next { return m(next) }
 
 // slip is an error whose methods panic when it is a nil pointer, a common slip.
 type slip struct{ err error }

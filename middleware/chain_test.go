@@ -63,6 +63,29 @@ func TestPanicThroughTheChainKeepsItsStack(t *testing.T) {
 	})
 }
 
+// Middleware of the user's that recovers and panics again does not hide it either.
+func TestPanicThatIsPanickedAgainKeepsItsStack(t *testing.T) {
+	w := newWorld(t)
+	again := func(next topics.Next) topics.Next {
+		return func(ctx context.Context, ev any) error {
+			defer func() {
+				if r := recover(); r != nil {
+					panic(r)
+				}
+			}()
+			return next(ctx, ev)
+		}
+	}
+	cfg := with(middleware.Timeout(time.Hour), again)
+	cfg.Retry.MaxAttempts = supervisor.NoRetry
+	w.subscribe("s", func(context.Context, int) error { panicker(); return nil }, cfg)
+	w.publish(1)
+	w.Idle()
+	if l := w.Letters()[0]; !strings.HasPrefix(l.Stack, "github.com/troupe-go/troupe/middleware_test.panicker") {
+		t.Errorf("stack =\n%s\nwant where it panicked first", l.Stack)
+	}
+}
+
 // What the handler says reaches supervision through the whole chain.
 func TestVerdictsPassTheChain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -128,7 +128,7 @@ func TestVerdictsPassTheChain(t *testing.T) {
 // Whatever goes wrong on the way, every event has one outcome, and of those that are
 // done the handler has succeeded. The account is checked at the end of each test.
 func TestFaultsInTheChainLoseNothing(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(5) {
 		synctest.Test(t, func(t *testing.T) {
 			const events = 300
 			logger, _ := logged(zap.WarnLevel)

@@ -23,27 +23,30 @@ import (
 func byValue(_ context.Context, ev any) string { return fmt.Sprint(ev) }
 
 func TestDuplicatesAreSkippedAndCounted(t *testing.T) {
-	var dropped notes[string]
-	w := newWorld(t, runtime.Config{Observer: runtime.Observer{Dropped: func(e runtime.Event) { dropped.add(e.Reason + ": " + e.Err.Error()) }}})
-	var a, b notes[int]
-	dedup := middleware.Deduplicate(middleware.DeduplicateConfig{})
-	w.subscribe("a", func(_ context.Context, ev int) error { a.add(ev); return nil }, with(dedup))
-	// The same value: what a has seen is no duplicate for b.
-	w.subscribe("b", func(_ context.Context, ev int) error { b.add(ev); return nil }, with(dedup))
-	w.publishID(1, "x")
-	w.publishID(2, "y")
-	w.publishID(3, "x")
-	w.publish(4, 4) // without an id
-	w.Idle()
-	for name, n := range map[string]*notes[int]{"a": &a, "b": &b} {
-		n.want(t, name, 1, 2, 4, 4)
-		c := w.counts(name)
-		wantEqual(t, name+": dropped", c.Dropped[supervisor.ReasonSkipped], 1)
-		wantEqual(t, name+": done", c.Done, 4)
-	}
-	if d := dropped.all(); len(d) != 2 || !strings.HasPrefix(d[0], `skipped: middleware: duplicate: key "x", handled `) {
-		t.Errorf("told of drops: %q", d)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var dropped notes[string]
+		w := newWorld(t, runtime.Config{Observer: runtime.Observer{Dropped: func(e runtime.Event) { dropped.add(e.Reason + ": " + e.Err.Error()) }}})
+		var a, b notes[int]
+		dedup := middleware.Deduplicate(middleware.DeduplicateConfig{})
+		w.subscribe("a", func(_ context.Context, ev int) error { a.add(ev); return nil }, with(dedup))
+		// The same value: what a has seen is no duplicate for b.
+		w.subscribe("b", func(_ context.Context, ev int) error { b.add(ev); return nil }, with(dedup))
+		w.publishID(1, "x")
+		w.publishID(2, "y")
+		w.publishID(3, "x")
+		w.publish(4, 4) // without an id
+		w.Idle()
+		synctest.Wait() // observers come last
+		for name, n := range map[string]*notes[int]{"a": &a, "b": &b} {
+			n.want(t, name, 1, 2, 4, 4)
+			c := w.counts(name)
+			wantEqual(t, name+": dropped", c.Dropped[supervisor.ReasonSkipped], 1)
+			wantEqual(t, name+": done", c.Done, 4)
+		}
+		if d := dropped.all(); len(d) != 2 || !strings.HasPrefix(d[0], `skipped: middleware: duplicate: key "x", handled `) {
+			t.Errorf("told of drops: %q", d)
+		}
+	})
 }
 
 func TestKeysAreForgottenAfterTheirWindow(t *testing.T) {

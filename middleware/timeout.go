@@ -29,8 +29,11 @@ func Timeout(d time.Duration) runtime.Middleware {
 			ctx, cancel := context.WithTimeoutCause(ctx, d, passed)
 			defer cancel()
 			err := next(ctx, ev)
-			if err == nil || err == error(passed) || context.Cause(ctx) != error(passed) {
+			if err == nil || context.Cause(ctx) != error(passed) {
 				return err
+			}
+			if _, said := err.(*timeoutError); said {
+				return err // the cause itself, or what a Timeout inside has made of it
 			}
 			return &timeoutError{after: d, err: err}
 		}

@@ -34,6 +34,7 @@ func TestTimeoutIsTheCauseOfTheFailure(t *testing.T) {
 				}, cfg)
 				w.publish(1)
 				w.Idle(time.Hour)
+				synctest.Wait() // observers come last
 				causes.want(t, "causes", supervisor.CauseTimeout, supervisor.CauseTimeout)
 				l := w.Letters()[0]
 				wantEqual(t, "Cause", l.Cause, "timeout")

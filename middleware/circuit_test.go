@@ -194,11 +194,11 @@ func TestTryThatDoesNotReturnDoesNotKeepTheCircuitHalfOpen(t *testing.T) {
 				w := newWorld(t)
 				var handled notes[int]
 				release := make(chan struct{})
-				calls := 0
+				var calls atomic.Int64 // of goroutines that know nothing of each other
 				cfg := with(middleware.CircuitBreaker(middleware.CircuitConfig{Failures: 1, OpenFor: time.Minute}))
 				cfg.Timeout, cfg.Grace, cfg.Retry.MaxAttempts = time.Second, time.Second, 2
 				w.subscribe("s", func(_ context.Context, ev int) error {
-					switch calls++; calls {
+					switch calls.Add(1) {
 					case 1:
 						return errBoom
 					case 2:

@@ -131,12 +131,12 @@ func TestOnlyWhatIsDoneIsRemembered(t *testing.T) {
 func TestRedriveOfADuplicate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		calls := 0
+		var calls atomic.Int64 // of goroutines that know nothing of each other
 		release := make(chan struct{})
 		cfg := with(middleware.Deduplicate(middleware.DeduplicateConfig{Window: time.Hour}))
 		cfg.Timeout, cfg.Grace = time.Second, time.Second
 		w.subscribe("s", func(_ context.Context, ev int) error {
-			if calls++; calls == 1 {
+			if calls.Add(1) == 1 {
 				return supervisor.Permanent(errBoom)
 			} else if ev == 2 {
 				<-release
@@ -159,7 +159,7 @@ func TestRedriveOfADuplicate(t *testing.T) {
 		close(release)
 		w.Idle(time.Hour)
 		c := w.counts("s")
-		wantEqual(t, "calls", calls, 3)
+		wantEqual(t, "calls", calls.Load(), 3)
 		wantEqual(t, "Done", c.Done, 1)
 		wantEqual(t, "skipped", c.Dropped[supervisor.ReasonSkipped], 1)
 	})

@@ -153,7 +153,7 @@ func TestRedriveOfADuplicate(t *testing.T) {
 			}
 		}
 		redrive(letters[0])
-		redrive(letters[1]) // while the first call is still at work on it
+		redrive(letters[1])                 // while the first call is still at work on it
 		time.Sleep(10*time.Second + 500*ms) // between two tries
 		wantEqual(t, "RetryWait", w.counts("s").RetryWait, 1)
 		close(release)

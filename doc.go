@@ -3,6 +3,8 @@
 //   - To publish and handle events, use [github.com/troupe-go/troupe/topics] on a
 //     runtime of [github.com/troupe-go/troupe/runtime].
 //   - To say what a failure leads to, use [github.com/troupe-go/troupe/supervisor].
+//   - To put a timeout, a throttle, a circuit breaker and the like around handlers,
+//     use [github.com/troupe-go/troupe/middleware].
 //   - To look into dead letters or keep them elsewhere, use
 //     [github.com/troupe-go/troupe/deadletter].
 //   - To test handlers together with the runtime, use

@@ -26,6 +26,8 @@ const (
 	goleak     = "go.uber.org/goleak"
 	protobuf   = "google.golang.org/protobuf"
 	cbor       = "github.com/fxamacker/cbor/v2"
+	gobreaker  = "github.com/sony/gobreaker/v2"
+	xtime      = "golang.org/x/time"
 )
 
 // layer is what a package may import beside the standard library: packages of
@@ -64,6 +66,12 @@ var layers = map[string]layer{
 	// ours: what topics wants of a codec is three methods.
 	"codec/protobuf": {code: []string{protobuf}, tests: []string{"topics", "runtime", "deadletter", "supervisor", "troupetest"}},
 	"codec/cbor":     {code: []string{cbor}, tests: []string{"topics", "runtime", "deadletter", "supervisor", "troupetest", rapid}},
+	// What is put around handlers: a package of its own, so that only those who
+	// import it get the libraries that it stands on.
+	"middleware": {
+		code:  []string{"runtime", "actors", "supervisor", zap, gobreaker, xtime},
+		tests: []string{"topics", "deadletter", "troupetest", goleak},
+	},
 
 	"troupetest": {
 		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},
@@ -73,7 +81,7 @@ var layers = map[string]layer{
 
 // examples are programs: what a user may import, they may.
 var examples = layer{
-	code:  []string{"topics", "runtime", "actors", "supervisor", "deadletter", "mailbox", zap},
+	code:  []string{"topics", "runtime", "middleware", "actors", "supervisor", "deadletter", "mailbox", zap},
 	tests: []string{"troupetest", goleak},
 }
 
@@ -192,6 +200,8 @@ func TestLayersRefuse(t *testing.T) {
 		{"runtime", true, protoactor + "/actor"},
 		{"runtime", false, module + "/topics"},
 		{"topics", false, protoactor + "/actor"},
+		{"topics", false, module + "/middleware"},
+		{"topics", false, gobreaker},
 		{"topics", false, module + "/topicsx"},
 		{"deadletter", false, module + "/deadletter/deadlettertest"},
 		{"examples/quickstart", false, protoactor + "/actor"},
@@ -228,7 +238,7 @@ func mayImport(pkg string, l layer, test bool, imported string) bool {
 // TestDependencies holds what a program that imports Troupe gets beside it: what
 // go.mod requires directly has a row in the table of layers.
 func TestDependencies(t *testing.T) {
-	known := []string{protoactor, conc, zap, rapid, porcupine, goleak, protobuf, cbor}
+	known := []string{protoactor, conc, zap, rapid, porcupine, goleak, protobuf, cbor, gobreaker, xtime}
 	data, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)

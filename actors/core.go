@@ -322,7 +322,9 @@ func (c *core) handlerFailed(seq uint64, f supervisor.Failure, d supervisor.Deci
 	}
 	e := c.event()
 	e.Sequence, e.Attempt, e.Cause, e.Err, e.Reason = seq, f.Attempt, f.Cause, f.Err, d.Reason
-	Notify(o.Failed, e)
+	if !d.Uncharged {
+		Notify(o.Failed, e)
+	}
 	if d.Fate == supervisor.FateRetry {
 		e.Delay = d.Delay
 		Notify(o.Retrying, e)

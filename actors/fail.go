@@ -39,7 +39,7 @@ func (l *loop[T]) crashed(value any) {
 
 // failed answers an error of the handler. It reports whether the batch goes on.
 func (l *loop[T]) failed(err error) bool {
-	f := supervisor.Failure{Cause: supervisor.CauseError, Err: err}
+	f := supervisor.Failure{Cause: supervisor.CauseOf(err), Err: err}
 	if late, ok := err.(lateError); ok {
 		f.Cause = supervisor.CauseTimeout
 		f.Err = errors.Join(supervisor.ErrTimeout, late.error)
@@ -65,15 +65,18 @@ func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 		l.keep(h, 0)
 		return false
 	}
-	h.attempt++
-	f.Attempt = h.attempt
+	f.Attempt = h.attempt + 1
 	started := epoch.Add(l.last)
-	h.record(Attempt{Number: h.attempt, Started: started, Duration: time.Since(started), Cause: f.Cause, Err: f.Err})
+	took := time.Since(started)
 	d := supervisor.Decision{Fate: supervisor.FateDeadLetter, Reason: supervisor.ReasonHung}
 	if !forced {
 		d = l.decision(h, f)
 	}
-	if d.Fate != supervisor.FateDone {
+	if !d.Uncharged {
+		h.attempt++
+		h.record(Attempt{Number: h.attempt, Started: started, Duration: took, Cause: f.Cause, Err: f.Err})
+	}
+	if d.Fate != supervisor.FateDone && !d.Uncharged {
 		c.mu.Lock()
 		c.failures++
 		c.mu.Unlock()
@@ -120,7 +123,7 @@ func (l *loop[T]) decision(h *held[T], f supervisor.Failure) supervisor.Decision
 	}
 	p.Retry.MaxAttempts = h.redelivery.Budget
 	d := l.c.decide(f, p)
-	if d.Fate == supervisor.FateRetry && h.attempt >= h.redelivery.Budget {
+	if d.Fate == supervisor.FateRetry && !d.Uncharged && f.Attempt >= h.redelivery.Budget {
 		d.Fate, d.Reason, d.Delay = supervisor.FateDeadLetter, supervisor.ReasonExhausted, 0
 	}
 	return d

@@ -33,7 +33,7 @@ type Observer struct {
 	Held         func(Event) // a full mailbox holds a publisher back; Delay is how long by now, told at once and every second
 	Handled      func(Event) // the handler has succeeded; Attempt
 	Failed       func(Event) // an attempt failed; Cause, Err, Attempt
-	Retrying     func(Event) // the event will be attempted again after Delay
+	Retrying     func(Event) // the event will be attempted again after Delay: its attempt Failed, or was postponed, which is no failure
 	DeadLettered func(Event) // the event is in the dead-letter store; Reason
 	Dropped      func(Event) // Count events have been dropped; Reason
 	Redriven     func(Event) // a dead letter's event is back in its mailbox; Reason is the letter

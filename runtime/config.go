@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-go/troupe/actors"
@@ -29,6 +30,10 @@ type Config struct {
 	DeadLetters deadletter.Store
 	// Observer is told everything that happens. The zero value costs nothing.
 	Observer Observer
+	// Middleware is put around the handler of every subscriber, and of every actor
+	// of topics.Spawn, the first one outermost. It is outside of that of the
+	// subscriber.
+	Middleware []Middleware
 	// DrainTimeout is how long Run lets the pipeline flush after its context
 	// has ended. Zero is 30 s.
 	DrainTimeout time.Duration
@@ -58,6 +63,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
+	c.Middleware = slices.Clone(c.Middleware)
 	return c
 }
 
@@ -75,6 +81,11 @@ func (c Config) validate() error {
 	}
 	if c.MaxParkedLetters < 0 {
 		fault("MaxParkedLetters %d: must not be negative", c.MaxParkedLetters)
+	}
+	for i, m := range c.Middleware {
+		if m == nil {
+			fault("Middleware[%d]: %w", i, errNilMiddleware)
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -76,6 +76,9 @@ type Decision struct {
 	// Delay is the wait before the next attempt, with [FateRetry]. It is the wait
 	// of this event: a restart may take longer, see [Verdict].
 	Delay time.Duration
+	// Uncharged makes the attempt not count, with [FateRetry]: it leaves no trace in
+	// the event's history, and the next one has the same number. See [Postpone].
+	Uncharged bool
 	// Reason is why the event ends, with [FateDeadLetter] and [FateDrop]; else empty.
 	Reason string
 	// Directive is what becomes of the actor.

@@ -6,6 +6,7 @@
 //	[Permanent] returned             dead letter            resume
 //	[Skip] returned                  drop, counted          resume
 //	[RetryAfter] returned            retry after its delay  resume
+//	[Postpone] returned              retry, not charged     resume
 //	[ErrFinished] returned           done                   ends, see [RestartType]
 //	panic, any value                 retry with backoff     restart
 //	runtime.Goexit                   retry with backoff     restart

@@ -143,3 +143,19 @@ func ExamplePermanentAs() {
 	// true false
 	// true 1m0s
 }
+
+// What stands before the work can make an event wait, whatever the number of its
+// attempt.
+func ExamplePostpone() {
+	p := supervisor.Policy{Retry: supervisor.Retry{MaxAttempts: 3}}
+	for _, err := range []error{
+		supervisor.RetryAfter(errors.New("rate limit"), time.Minute),
+		supervisor.Postpone(errors.New("circuit open"), time.Minute),
+	} {
+		d := p.Decision(supervisor.Failure{Err: err, Attempt: 3}, 0)
+		fmt.Println(err, "→", d.Fate, d.Delay, "uncharged:", d.Uncharged)
+	}
+	// Output:
+	// rate limit → dead_letter 0s uncharged: false
+	// circuit open → retry 1m0s uncharged: true
+}

@@ -17,7 +17,8 @@ const (
 	CausePanic
 	// CauseGoexit is a call of runtime.Goexit, as made by testing.T.FailNow.
 	CauseGoexit
-	// CauseTimeout is a handler that returned after its deadline, within the grace.
+	// CauseTimeout is a handler that returned after its deadline, within the grace,
+	// or with an error that matches [ErrTimeout].
 	CauseTimeout
 	// CauseHung is a handler that did not return within deadline and grace.
 	// Its goroutine may still be running.
@@ -57,6 +58,25 @@ var (
 	// runtime.Goexit.
 	ErrGoexit = errors.New("supervisor: handler called runtime.Goexit")
 )
+
+// CauseOf returns the cause of a failure that a handler has returned as err:
+// [CauseTimeout] if [ErrTimeout] is in its chain, else [CauseError]. It survives an
+// err whose methods panic, and one that unwraps to itself.
+func CauseOf(err error) (c Cause) {
+	defer func() {
+		if recover() != nil {
+			c = CauseError // Policy.Decision reports what is wrong with err
+		}
+	}()
+	walk(err, func(err error) (bool, bool) {
+		late := err == ErrTimeout
+		if late {
+			c = CauseTimeout
+		}
+		return late, true
+	})
+	return c
+}
 
 // PanicError is a recovered panic. Use it by pointer, which is how errors.As
 // finds it.

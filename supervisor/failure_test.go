@@ -139,3 +139,21 @@ func TestErrorsAreDistinctAndNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestCauseOf(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want supervisor.Cause
+	}{
+		{io.EOF, supervisor.CauseError},
+		{context.DeadlineExceeded, supervisor.CauseError},
+		{supervisor.ErrTimeout, supervisor.CauseTimeout},
+		{fmt.Errorf("a: %w", errors.Join(io.EOF, supervisor.ErrTimeout)), supervisor.CauseTimeout},
+		{(*nilErr)(nil), supervisor.CauseError}, // its methods panic
+		{nil, supervisor.CauseError},
+	} {
+		if got := supervisor.CauseOf(c.err); got != c.want {
+			t.Errorf("CauseOf(%T) = %v, want %v", c.err, got, c.want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // Decider overrules decisions: it is given the failure and the default decision
@@ -55,6 +56,7 @@ func (p Policy) Validate() error {
 //   - DirectiveResume becomes DirectiveRestart after [CauseHung] and [CauseStart]:
 //     there is no instance to go on with.
 //   - DirectiveRestart becomes DirectiveStop under [RestartNever].
+//   - Uncharged holds with FateRetry only, and waits a millisecond at least.
 //   - FateRetry with DirectiveStop becomes a dead letter with [ReasonStopped]:
 //     nobody is left to try again. Escalating keeps the event.
 //   - An unknown Fate or Directive becomes the default one.
@@ -102,6 +104,12 @@ func (p Policy) table(f Failure, v verdict, rnd float64) Decision {
 			d.Delay = v.delay
 		}
 		return d
+	case verdictPostpone:
+		d := Decision{Fate: FateRetry, Delay: v.delay, Uncharged: true}
+		if d.Delay == 0 {
+			d.Delay = p.Retry.Delay(1, rnd)
+		}
+		return d
 	}
 	return p.retry(f, rnd)
 }
@@ -117,7 +125,7 @@ func (p Policy) tableStart(v verdict) Decision {
 		d.Directive = DirectiveStop
 	case verdictFinished:
 		d.Directive = p.afterNormalEnd()
-	case verdictRetryAfter:
+	case verdictRetryAfter, verdictPostpone:
 		d.Delay = v.delay
 	}
 	return d
@@ -183,13 +191,22 @@ func (p Policy) settle(f Failure, d Decision) Decision {
 	case FateRetry:
 		d.Reason = ""
 		d.Delay = max(d.Delay, 0)
+		if d.Uncharged {
+			d.Delay = max(d.Delay, minPostponement)
+		}
+		return d
 	case FateDone:
 		d.Reason, d.Delay = "", 0
 	default:
 		d.Delay = 0
 	}
+	d.Uncharged = false
 	return d
 }
+
+// minPostponement keeps events that are postponed again and again from spinning:
+// unlike charged attempts, nothing else limits how often that is.
+const minPostponement = time.Millisecond
 
 // safeVerdict walks the chain of err, which runs Unwrap methods of the
 // user's errors: a nil pointer in an error variable is enough to make one panic.

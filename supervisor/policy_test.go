@@ -19,6 +19,10 @@ func retryIn(d time.Duration, directive supervisor.Directive) supervisor.Decisio
 	return supervisor.Decision{Fate: supervisor.FateRetry, Delay: d, Directive: directive}
 }
 
+func postponed(d time.Duration, directive supervisor.Directive) supervisor.Decision {
+	return supervisor.Decision{Fate: supervisor.FateRetry, Delay: d, Directive: directive, Uncharged: true}
+}
+
 func deadLetter(reason string, directive supervisor.Directive) supervisor.Decision {
 	return supervisor.Decision{Fate: supervisor.FateDeadLetter, Reason: reason, Directive: directive}
 }
@@ -67,6 +71,13 @@ func TestDecision(t *testing.T) {
 		{name: "retry after 0 is at once", err: supervisor.RetryAfter(plain, 0), attempt: 1, want: retryIn(0, resume)},
 		{name: "retry after is charged", err: supervisor.RetryAfter(plain, time.Hour), attempt: 3,
 			want: deadLetter(supervisor.ReasonExhausted, resume)},
+		{name: "postpone is not charged", err: supervisor.Postpone(plain, time.Hour), attempt: 3, want: postponed(time.Hour, resume)},
+		{name: "postpone without a delay waits the first backoff", err: supervisor.Postpone(plain, -1), attempt: 3, want: postponed(100*ms, resume)},
+		{name: "postpone never spins", err: supervisor.Postpone(plain, 1), attempt: 1, want: postponed(ms, resume)},
+		{name: "postpone after the deadline", cause: supervisor.CauseTimeout, err: late(supervisor.Postpone(plain, time.Hour)), attempt: 3,
+			want: postponed(time.Hour, resume)},
+		{name: "panic with a postponement is a panic", cause: supervisor.CausePanic,
+			err: &supervisor.PanicError{Value: supervisor.Postpone(plain, 1)}, attempt: 1, want: retryIn(100*ms, restart), never: stopped},
 		{name: "finished ends the actor normally", err: fmt.Errorf("all read: %w", supervisor.ErrFinished), attempt: 1,
 			want: done(restart), never: ptr(done(stop)), onFailure: ptr(done(stop))},
 
@@ -167,6 +178,7 @@ func TestDeciderOverrules(t *testing.T) {
 	hung := supervisor.Failure{Cause: supervisor.CauseHung, Err: supervisor.ErrHung, Attempt: 1}
 	start := supervisor.Failure{Cause: supervisor.CauseStart, Err: io.EOF}
 	now := supervisor.Failure{Err: supervisor.RetryAfter(io.EOF, 0), Attempt: 1}
+	later := supervisor.Failure{Err: supervisor.Postpone(io.EOF, time.Hour), Attempt: 1}
 
 	for _, tc := range []struct {
 		name   string
@@ -197,6 +209,10 @@ func TestDeciderOverrules(t *testing.T) {
 		{"never restarts", supervisor.RestartNever, failed, func(d *decision) { d.Directive = restart }, deadLetter(supervisor.ReasonStopped, stop)},
 		{"never restarts, but goes on", supervisor.RestartNever, panicked,
 			func(d *decision) { d.Fate, d.Directive = supervisor.FateRetry, resume }, retryIn(100*ms, resume)},
+		{"not charged", 0, last, func(d *decision) { *d = decision{Uncharged: true, Delay: time.Hour} }, postponed(time.Hour, resume)},
+		{"not charged never spins", 0, failed, func(d *decision) { d.Uncharged, d.Delay = true, supervisor.NoDelay }, postponed(ms, resume)},
+		{"not charged is for retries", 0, last, func(d *decision) { d.Uncharged = true }, deadLetter(supervisor.ReasonExhausted, resume)},
+		{"charges a postponement", 0, later, func(d *decision) { d.Uncharged = false }, retryIn(time.Hour, resume)},
 		{"hung retried at its own risk", 0, hung, func(d *decision) { d.Fate = supervisor.FateRetry }, retryIn(100*ms, restart)},
 		{"hung cannot resume", 0, hung, func(d *decision) { d.Directive = resume }, deadLetter(supervisor.ReasonHung, restart)},
 		{"start failure cannot resume", 0, start, func(d *decision) { *d = decision{} }, retryIn(0, restart)},
@@ -293,7 +309,7 @@ func TestDecisionIsAlwaysPossible(t *testing.T) {
 		causes := rapid.SampledFrom([]supervisor.Cause{0, 1, 2, 3, 4, 5, 200})
 		errs := rapid.SampledFrom([]error{
 			nil, io.EOF, supervisor.Permanent(io.EOF), supervisor.Skip(io.EOF), supervisor.ErrFinished,
-			supervisor.RetryAfter(io.EOF, time.Hour), supervisor.ErrTimeout, (*nilErr)(nil),
+			supervisor.RetryAfter(io.EOF, time.Hour), supervisor.Postpone(io.EOF, 1), supervisor.ErrTimeout, (*nilErr)(nil),
 		})
 		p := supervisor.Policy{
 			Retry:   supervisor.Retry{MaxAttempts: rapid.IntRange(-1, 4).Draw(t, "max")},
@@ -305,6 +321,7 @@ func TestDecisionIsAlwaysPossible(t *testing.T) {
 			Delay:     time.Duration(rapid.SampledFrom([]int64{-1 << 40, -1, 0, 1, 1 << 40}).Draw(t, "delay")),
 			Reason:    rapid.SampledFrom([]string{"", "own", supervisor.ReasonExhausted}).Draw(t, "reason"),
 			Directive: supervisor.Directive(rapid.Uint8Range(0, 5).Draw(t, "directive")),
+			Uncharged: rapid.Bool().Draw(t, "uncharged"),
 		}
 		switch rapid.IntRange(0, 2).Draw(t, "decider") {
 		case 0: // none
@@ -325,6 +342,9 @@ func TestDecisionIsAlwaysPossible(t *testing.T) {
 		}
 		if d.Delay < 0 || d.Delay > 0 && d.Fate != supervisor.FateRetry {
 			t.Fatalf("delay and fate disagree: %+v", d)
+		}
+		if d.Uncharged && (d.Fate != supervisor.FateRetry || d.Delay < ms) {
+			t.Fatalf("uncharged and an end, or spins: %+v", d)
 		}
 		if d.Fate == supervisor.FateRetry && d.Directive == supervisor.DirectiveStop {
 			t.Fatalf("nobody to retry: %+v", d)

@@ -84,11 +84,33 @@ func (e *RetryAfterError) Unwrap() error {
 	return e.Err
 }
 
+// Postpone marks err as the reason why the event was not handled now, through no
+// fault of its own: it is tried again in d, and this attempt is not charged, so no
+// number of postponements makes it a dead letter. A d of zero or less waits
+// [Retry.BaseDelay], and no postponement less than a millisecond, so that an event
+// that is postponed again and again does not spin. The message and the chain of err
+// stay as they are. Postpone(nil, d) is nil. For several verdicts see [Permanent].
+//
+// It is for what stands before the work, such as a circuit breaker. A handler that
+// has begun its work returns a plain error or [RetryAfter].
+func Postpone(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &verdictError{kind: verdictPostpone, err: err, delay: max(d, 0)}
+}
+
 // IsPermanent reports whether the verdict of err is [Permanent].
 func IsPermanent(err error) bool { return verdictOf(err).kind == verdictPermanent }
 
 // IsSkip reports whether the verdict of err is [Skip].
 func IsSkip(err error) bool { return verdictOf(err).kind == verdictSkip }
+
+// IsFinished reports whether the verdict of err is [ErrFinished].
+func IsFinished(err error) bool { return verdictOf(err).kind == verdictFinished }
+
+// IsPostponed reports whether the verdict of err is [Postpone].
+func IsPostponed(err error) bool { return verdictOf(err).kind == verdictPostpone }
 
 // RetryDelay returns the delay that [RetryAfter] put on err, and whether that is
 // the verdict of err.
@@ -104,6 +126,7 @@ const (
 	verdictPermanent
 	verdictSkip
 	verdictRetryAfter
+	verdictPostpone
 	verdictFinished
 )
 
@@ -118,7 +141,8 @@ type verdict struct {
 type verdictError struct {
 	err    error
 	kind   verdictKind
-	reason string
+	reason string        // of a permanent one
+	delay  time.Duration // of a postponement
 }
 
 func mark(kind verdictKind, err error, reason string) error {
@@ -148,7 +172,7 @@ func verdictOf(err error) (v verdict) {
 		switch e := err.(type) {
 		case *verdictError:
 			if e != nil {
-				v = verdict{kind: e.kind, reason: e.reason}
+				v = verdict{kind: e.kind, reason: e.reason, delay: e.delay}
 				return true, false
 			}
 		case *RetryAfterError:

@@ -15,6 +15,7 @@ func TestVerdictOfNilIsNil(t *testing.T) {
 		"Permanent":  supervisor.Permanent(nil),
 		"Skip":       supervisor.Skip(nil),
 		"RetryAfter": supervisor.RetryAfter(nil, time.Second),
+		"Postpone":   supervisor.Postpone(nil, time.Second),
 	} {
 		if got != nil {
 			t.Errorf("%s(nil) = %v, want nil", name, got)
@@ -34,6 +35,7 @@ func TestVerdictKeepsMessageAndChain(t *testing.T) {
 		"Permanent":  supervisor.Permanent(cause),
 		"Skip":       supervisor.Skip(cause),
 		"RetryAfter": supervisor.RetryAfter(cause, time.Second),
+		"Postpone":   supervisor.Postpone(cause, time.Second),
 	} {
 		if err.Error() != cause.Error() {
 			t.Errorf("%s message = %q, want %q", name, err, cause)
@@ -59,8 +61,12 @@ func TestVerdictWorksThroughWrapping(t *testing.T) {
 			skip := wrap(supervisor.Skip(base))
 			after := wrap(supervisor.RetryAfter(base, time.Minute))
 			finished := wrap(supervisor.ErrFinished)
+			postponed := wrap(supervisor.Postpone(base, time.Minute))
 
-			for i, err := range []error{permanent, skip, after, finished} {
+			for i, err := range []error{permanent, skip, after, finished, postponed} {
+				if got, want := supervisor.IsPostponed(err), i == 4; got != want {
+					t.Errorf("IsPostponed(%v) = %v, want %v", err, got, want)
+				}
 				if got, want := supervisor.IsPermanent(err), i == 0; got != want {
 					t.Errorf("IsPermanent(%v) = %v, want %v", err, got, want)
 				}
@@ -69,6 +75,9 @@ func TestVerdictWorksThroughWrapping(t *testing.T) {
 				}
 				if d, got := supervisor.RetryDelay(err); got != (i == 2) || got && d != time.Minute {
 					t.Errorf("RetryDelay(%v) = %v, %v", err, d, got)
+				}
+				if got, want := supervisor.IsFinished(err), i == 3; got != want {
+					t.Errorf("IsFinished(%v) = %v, want %v", err, got, want)
 				}
 				if got, want := errors.Is(err, supervisor.ErrFinished), i == 3; got != want {
 					t.Errorf("errors.Is(%v, ErrFinished) = %v, want %v", err, got, want)

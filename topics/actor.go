@@ -30,6 +30,12 @@ func spawn[M any](rt *runtime.Runtime, name string, factory func() Behavior[M], 
 	if cfg.Key.of != nil || cfg.Workers > 1 || cfg.Filter.kind != filterAll || cfg.Priority.of != nil {
 		return nil, errors.New("Key, Workers, Filter, Priority: are for topics")
 	}
+	if factory != nil { // else actors.Spawn says so
+		var err error
+		if factory, err = aroundFactory(rt, cfg.Middleware, factory); err != nil {
+			return nil, err
+		}
+	}
 	t, err := rt.Register(name, reflect.TypeFor[M](), func() runtime.Topic {
 		return &direct[M]{name: name, refused: map[string]uint64{}}
 	})

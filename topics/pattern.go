@@ -58,6 +58,9 @@ func subscribePattern[T any](rt *runtime.Runtime, pattern, name string, cell act
 	if err := typed(cfg, &cell); err != nil {
 		return nil, subscribeError(pattern, name, err)
 	}
+	if err := around(rt, cfg.Middleware, &cell); err != nil {
+		return nil, subscribeError(pattern, name, err)
+	}
 	if reflect.TypeFor[T]() == reflect.TypeFor[Any]() {
 		cell.Payload = func(ev T) any { return any(ev).(Any).Event }
 	}

@@ -88,6 +88,9 @@ type SubscriberConfig struct {
 	MaxParked int
 	// NoReplay leaves out what the topic keeps for newcomers.
 	NoReplay bool
+	// Middleware is put around the handler, the first one outermost, inside that
+	// of runtime.Config. It is called once, by Subscribe.
+	Middleware []Middleware
 	// Group supervises the subscriber. Nil is the runtime's root.
 	Group *actors.Group
 }
@@ -153,6 +156,9 @@ func (t *Topic[T]) SubscribeFactory(name string, factory func() Behavior[T], cfg
 func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg SubscriberConfig) (*Subscription, error) {
 	cell.Config = cfg.actor(t.name, name)
 	if err := typed(cfg, &cell); err != nil {
+		return nil, t.subscribeError(name, err)
+	}
+	if err := around(t.rt, cfg.Middleware, &cell); err != nil {
 		return nil, t.subscribeError(name, err)
 	}
 	sub, err := t.rt.Attach(side[T]{t}, name, func() (runtime.Subscriber, error) {

@@ -90,7 +90,7 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 	err := cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
 		cursor, reader, err := log.Subscribe(mailbox.CursorConfig[T]{
 			Name: c.name(), Capacity: c.cfg.Capacity, Overflow: c.cfg.Overflow, Key: c.guarded(cfg.Key),
-			Wake: c.box.wake, Owner: &c.core, Overflowed: c.overflowed, Discarded: c.discarded(), Dropped: c.dropped,
+			Wake: c.box.wake, Owner: &c.core, Overflowed: c.overflowed, Discarded: c.discarded, Dropped: c.dropped,
 		})
 		if err != nil {
 			return err

@@ -21,6 +21,8 @@ type Delivery struct {
 	Headers map[string]string
 	// LetterID names the dead letter that this is a redelivery of.
 	LetterID string
+
+	ticket *Ticket // of who waits for the outcome
 }
 
 // DeliveryFrom returns the facts of the delivery that ctx belongs to, false

@@ -20,6 +20,7 @@ type held[T any] struct {
 	attemptCount int
 	due          time.Time // of the next attempt; zero means now
 	redelivery   *Redelivery
+	ticket       *Ticket // of who waits for the outcome
 }
 
 func (h *held[T]) record(a Attempt) {

@@ -88,7 +88,8 @@ func (l *loop[T]) batch() {
 			break
 		}
 		ev := l.r.Take()
-		if l.left--; l.left <= 0 {
+		ticket := ticketOf(l.r.Ticket())
+		if l.left--; l.left <= 0 || ticket != nil {
 			l.checkpoint(true)
 		}
 		var err error
@@ -106,9 +107,10 @@ func (l *loop[T]) batch() {
 			continue
 		}
 		l.done++
-		if careful || special {
+		if careful || special || ticket != nil {
 			l.claim()
 			l.left = 1
+			c.outcome(ticket, Outcome{Kind: OutcomeDone, Attempts: 1})
 			if c.attentive {
 				c.handled(ev, l.r.Seq(), 1)
 			}
@@ -127,7 +129,7 @@ func (l *loop[T]) batch() {
 // in a loop that has no more in it than that.
 func (l *loop[T]) sprint(n int) (int, error) {
 	receive, ctx, sig := l.receive, l.ctx, l.sig
-	for ; n > 0 && l.left > 1 && sig.Load() == 0 && l.r.More(); n-- {
+	for ; n > 0 && l.left > 1 && sig.Load() == 0 && l.r.Plain(); n-- {
 		l.left--
 		if err := receive(ctx, l.r.Take()); err != nil {
 			return n, err
@@ -209,6 +211,7 @@ func (l *loop[T]) attempt(h *held[T]) bool {
 
 // succeeded tells who wants to know that h is done.
 func (l *loop[T]) succeeded(h *held[T], attempt int) {
+	l.c.outcome(h.ticket, Outcome{Kind: OutcomeDone, Attempts: attempt})
 	if l.c.attentive {
 		l.c.handled(h.ev, h.seq, attempt)
 	}
@@ -251,6 +254,7 @@ func (l *loop[T]) facts() Delivery {
 	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Attempt: 1}
 	if h := l.cur; h != nil {
 		d.Sequence, d.PublishedAt, d.Headers, d.Attempt = h.seq, h.publishedAt, h.headers, h.attempt+1
+		d.ticket = h.ticket
 		if h.redelivery != nil {
 			d.LetterID = h.redelivery.LetterID
 		}
@@ -259,7 +263,7 @@ func (l *loop[T]) facts() Delivery {
 	d.Sequence = l.r.Seq()
 	var meta *mailbox.Meta
 	if d.PublishedAt, meta = l.r.Facts(); meta != nil {
-		d.Headers = meta.Headers
+		d.Headers, d.ticket = meta.Headers, ticketOf(meta.Ticket())
 	}
 	return d
 }

@@ -109,7 +109,7 @@ func (b *box[T]) put(it Item[T]) {
 		}
 		if at, ok := b.keys[it.key]; ok {
 			p := b.at(int(at - b.first))
-			b.discard(*p)
+			b.discard(*p, Latest)
 			*p = it
 			b.total.Superseded++
 			return
@@ -118,7 +118,7 @@ func (b *box[T]) put(it Item[T]) {
 	if uint64(b.n) == b.c.capacity {
 		switch b.c.overflow {
 		case DropNewest:
-			b.discard(it)
+			b.discard(it, DropNewest)
 			b.total.Newest++
 			return
 		case DeadLetter:
@@ -126,7 +126,7 @@ func (b *box[T]) put(it Item[T]) {
 			b.c.overflowed(it)
 			return
 		default:
-			b.discard(b.shift())
+			b.discard(b.shift(), DropOldest)
 			b.total.Oldest++
 		}
 	}
@@ -140,9 +140,9 @@ func (b *box[T]) put(it Item[T]) {
 	}
 }
 
-func (b *box[T]) discard(it Item[T]) {
+func (b *box[T]) discard(it Item[T], by Overflow) {
 	if b.c.discarded != nil {
-		b.c.discarded(it)
+		b.c.discarded(it, by)
 	}
 }
 

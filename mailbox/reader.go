@@ -15,6 +15,7 @@ type Reader[T any] struct {
 	run   []slot[T] // found ready: slots of seg from at on, or the last event from the box
 	at    int
 	k     int    // how many of run have been taken
+	plain int    // how many of run have no ticket: all, or none of one
 	tombs uint64 // tombstones stepped over
 	boxed uint64 // events taken from the box
 	item  *boxed[T]
@@ -37,7 +38,7 @@ func (r *Reader[T]) pos() uint64 { return r.seg.base + uint64(r.next()) }
 
 // stand makes the reader stand before slot i of seg.
 func (r *Reader[T]) stand(seg *segment[T], i int) {
-	r.seg, r.at, r.run, r.k = seg, i, nil, 0
+	r.seg, r.at, r.run, r.k, r.plain = seg, i, nil, 0, 0
 }
 
 // Item is an event that has been moved out of the log.
@@ -79,7 +80,10 @@ func (r *Reader[T]) find() bool {
 		r.boxed++
 		r.item.Item = item
 		r.item.run[0].v = item.Event
-		r.run, r.k = r.item.run[:], 0
+		r.run, r.k, r.plain = r.item.run[:], 0, 1
+		if item.Meta.Ticket() != nil {
+			r.plain = 0
+		}
 		return true
 	}
 	for r.onward() {
@@ -101,6 +105,10 @@ func (r *Reader[T]) find() bool {
 		case n > 0:
 			r.stand(r.seg, i)
 			r.run = ahead[:min(uint64(n), left)]
+			r.plain = len(r.run)
+			if r.seg.asked.Load() { // after C1, and so after the Meta of what was found
+				r.part()
+			}
 			return true
 		}
 		r.stand(r.seg, i+1)

@@ -37,6 +37,7 @@ type segment[T any] struct {
 	slots []slot[T]
 	marks []atomic.Int64                         // Unix nanoseconds, one per markEvery slots
 	meta  atomic.Pointer[[]atomic.Pointer[Meta]] // made by the first publication with a Meta
+	asked atomic.Bool                            // one of them has a ticket
 	next  atomic.Pointer[segment[T]]
 
 	_     [cacheLine]byte // claim is written by every producer, what is above only read
@@ -50,6 +51,9 @@ const cacheLine = 64
 type Meta struct {
 	Headers     map[string]string
 	PublishedAt time.Time
+
+	ticket any    // see Log.AppendTicket
+	pos    uint64 // where an event with a ticket lies
 }
 
 func newSegment[T any](base uint64, slots []slot[T]) *segment[T] {
@@ -108,6 +112,10 @@ func (s *segment[T]) publishedAt(i uint64) time.Time {
 }
 
 func (s *segment[T]) setMeta(i uint64, m *Meta) {
+	if m.ticket != nil {
+		m.pos = s.base + i
+		s.asked.Store(true)
+	}
 	all := s.meta.Load()
 	if all == nil {
 		fresh := make([]atomic.Pointer[Meta], len(s.slots))

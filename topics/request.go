@@ -95,8 +95,14 @@ func answer[Resp any](topic string, v any) (Resp, error) {
 	if ok || v == nil && want.Kind() == reflect.Interface {
 		return resp, nil
 	}
-	return resp, supervisor.Permanent(fmt.Errorf("%w: reply to %s is %T, the request wants %v", ErrTypeMismatch, topic, v, want))
+	return resp, supervisor.Permanent(replyTypeError(fmt.Sprintf("topics: reply to %s is %T, the request wants %v", topic, v, want)))
 }
+
+// replyTypeError matches ErrTypeMismatch, whose text is about topics.
+type replyTypeError string
+
+func (e replyTypeError) Error() string        { return string(e) }
+func (e replyTypeError) Is(target error) bool { return target == ErrTypeMismatch }
 
 // Reply answers the request that the handler of ctx has in hand, to be called before
 // it returns. The answer goes out when the handler has succeeded: what an attempt

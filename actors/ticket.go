@@ -34,7 +34,7 @@ type Ticket struct {
 	awaited  map[recipient]any // the owners of those whose outcome is still to come
 	sent     bool              // awaited is complete
 	outcomes []Outcome
-	replies  map[recipient]*reply // of calls that have not ended
+	replies  []*reply // of calls that have not ended: few at a time
 	ended    bool
 	closed   bool
 	done     chan struct{} // closed when ended
@@ -46,6 +46,7 @@ type recipient struct{ topic, name string }
 
 // reply is what a handler has replied in one attempt.
 type reply struct {
+	by      recipient
 	attempt int
 	v       any
 	err     error // it is of no use
@@ -179,13 +180,10 @@ func (t *Ticket) tell(o Outcome) {
 		return
 	}
 	who := recipient{o.Topic, o.Subscriber}
-	if r := t.replies[who]; r != nil {
-		delete(t.replies, who)
-		// That of an attempt that failed, or was given up, does not count.
-		if o.Kind == OutcomeDone && r.attempt == o.Attempts {
-			if o.Err = r.err; o.Err == nil {
-				o.reply = r
-			}
+	// That of an attempt that failed, or was given up, does not count.
+	if r := t.forget(who); r != nil && o.Kind == OutcomeDone && r.attempt == o.Attempts {
+		if o.Err = r.err; o.Err == nil {
+			o.reply = r
 		}
 	}
 	t.outcomes = append(t.outcomes, o)
@@ -218,7 +216,7 @@ func (t *Ticket) early() bool { return t != nil && t.accepts != nil }
 func (t *Ticket) retract(c *core) {
 	if t != nil {
 		t.mu.Lock()
-		delete(t.replies, recipient{c.cfg.Topic, c.cfg.Name})
+		t.forget(recipient{c.cfg.Topic, c.cfg.Name})
 		t.mu.Unlock()
 	}
 }
@@ -239,27 +237,37 @@ func Reply(ctx context.Context, v any) error {
 	if f.ticket == nil || f.ticket.accepts == nil {
 		return nil
 	}
-	r := &reply{attempt: f.Attempt, v: v, err: f.ticket.accepts(v)}
+	r := &reply{by: recipient{f.Topic, f.Subscriber}, attempt: f.Attempt, v: v, err: f.ticket.accepts(v)}
 	if r.err != nil {
 		r.v = nil
 	}
-	return f.ticket.reply(recipient{f.Topic, f.Subscriber}, r)
+	f.ticket.note(r)
+	return r.err
 }
 
-func (t *Ticket) reply(who recipient, r *reply) error {
+// note keeps r until its call has ended.
+func (t *Ticket) note(r *reply) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended || t.closed {
-		return nil
+		return
 	}
 	// An abandoned handler may reply while a later attempt runs.
-	if was := t.replies[who]; was == nil || was.attempt < r.attempt {
-		if t.replies == nil {
-			t.replies = map[recipient]*reply{}
-		}
-		t.replies[who] = r
+	if was := t.forget(r.by); was != nil && was.attempt >= r.attempt {
+		r = was
 	}
-	return r.err
+	t.replies = append(t.replies, r)
+}
+
+// forget takes back what an actor has replied, nil if nothing. The caller holds mu.
+func (t *Ticket) forget(who recipient) *reply {
+	for i, r := range t.replies {
+		if r.by == who {
+			t.replies = slices.Delete(t.replies, i, i+1)
+			return r
+		}
+	}
+	return nil
 }
 
 // ticketOf returns what a mailbox has carried as a ticket.

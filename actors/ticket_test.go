@@ -500,6 +500,15 @@ func TestReplyCountsWhenTheHandlerSucceeds(t *testing.T) {
 				time.Sleep(900 * time.Millisecond)
 				return actors.Reply(ctx, "alive")
 			}, want: "alive"},
+		{name: "not of a zombie, nor another one", cfg: actors.Config{Timeout: time.Second, Grace: time.Second, Policy: supervisor.Policy{Decide: decideRetry}},
+			do: func(ctx context.Context, n int) error {
+				if n == 1 {
+					time.Sleep(2500 * time.Millisecond)
+					return actors.Reply(ctx, "zombie")
+				}
+				time.Sleep(900 * time.Millisecond)
+				return nil
+			}},
 		{name: "late", cfg: actors.Config{Timeout: time.Second, Grace: time.Minute, Policy: once}, do: func(ctx context.Context, _ int) error {
 			time.Sleep(2 * time.Second)
 			return actors.Reply(ctx, "late")
@@ -524,4 +533,100 @@ func TestReplyCountsWhenTheHandlerSucceeds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An attempt that a restart has ended is not charged, so the next has its number.
+func TestReplyOfAnAttemptThatIsNotChargedIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		calls := 0
+		s := w.handler(actors.Config{}, func(ctx context.Context, _ int) error {
+			if calls++; calls == 1 {
+				_ = actors.Reply(ctx, "gone")
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		})
+		ticket := actors.NewRequest(w.sys, true, func(any) error { return nil })
+		defer ticket.Close()
+		wantErr(t, "Send", actors.Send(t.Context(), ticket, s.log, 1, nil), nil)
+		synctest.Wait()
+		s.Restart()
+		wantErr(t, "Wait", ticket.Wait(t.Context()), nil)
+		o := ticket.Outcomes()
+		want(t, "outcomes", ends(o), []string{"done  1 <nil>"})
+		if v, ok := o[0].Reply(); ok || calls != 2 {
+			t.Errorf("Reply = %v after %d calls", v, calls)
+		}
+	})
+}
+
+// Who has been answered waits no more, even if it has not noticed yet: publishing to
+// it closes no circle.
+func TestTicketThatHasEndedIsNoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		question, log := w.log(), w.log()
+		noticed := make(chan struct{})
+		accepts := func(any) error { return nil }
+		w.cellOn(log, actors.CellConfig[int]{Config: actors.Config{Name: "asks"}, Receive: func(ctx context.Context, ev int) error {
+			if ev == 1 {
+				ticket := actors.NewRequest(w.sys, true, accepts)
+				defer ticket.Close()
+				wantErr(t, "Send", actors.Send(ctx, ticket, question, 1, nil), nil)
+				<-noticed
+				wantErr(t, "Wait", ticket.Wait(ctx), nil)
+			}
+			return nil
+		}})
+		w.cellOn(question, actors.CellConfig[int]{Config: actors.Config{Name: "answers"}, Receive: func(ctx context.Context, _ int) error {
+			return actors.Reply(ctx, "yes")
+		}})
+		back := make(chan error, 2)
+		w.cellOn(question, actors.CellConfig[int]{Config: actors.Config{Name: "asks back"}, Receive: func(ctx context.Context, _ int) error {
+			time.Sleep(time.Second) // the answer is there
+			ticket := actors.NewTicket(w.sys)
+			defer ticket.Close()
+			back <- actors.Send(ctx, ticket, log, 2, nil)
+			back <- ticket.Wait(ctx)
+			return nil
+		}})
+		wantErr(t, "Append", log.Append(t.Context(), 1), nil)
+		wantErr(t, "Send back", <-back, nil)
+		synctest.Wait()
+		close(noticed)
+		wantErr(t, "Wait back", <-back, nil)
+	})
+}
+
+// At the end of a shutdown what a fast handler has done since its last checkpoint is
+// in doubt, but never an event with a ticket.
+func TestEventWithATicketHasItsCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		deaf := make(chan struct{})
+		s := w.handler(actors.Config{}, func(_ context.Context, ev int) error {
+			if ev < 0 {
+				<-deaf
+			}
+			return nil
+		})
+		s.Pause()
+		s.publish(make([]int, 100)...)
+		before := w.send(s.log, 1)
+		s.publish(make([]int, 100)...)
+		ticket := w.send(s.log, -1)
+		s.Resume()
+		wantErr(t, "Wait", before.Wait(t.Context()), nil)
+		synctest.Wait()
+		s.Stop(actors.DeadLetterRest, supervisor.ReasonShutdown)
+		if !s.Abandon() {
+			t.Error("no handler ran")
+		}
+		wantErr(t, "Wait", ticket.Wait(t.Context()), nil)
+		want(t, "outcome", ends(ticket.Outcomes()), []string{"dead_lettered hung 1 " + supervisor.ErrHung.Error()})
+		close(deaf)
+		s.wantCounts(actors.Counts{Deliveries: 202, Done: 201, DeadLettered: 1, Failures: 1, Pauses: 1, Abandoned: 1, Late: 1})
+	})
 }

@@ -241,22 +241,23 @@ func Reply(ctx context.Context, v any) error {
 	if r.err != nil {
 		r.v = nil
 	}
-	f.ticket.note(r)
-	return r.err
+	return f.ticket.note(r)
 }
 
 // note keeps r until its call has ended.
-func (t *Ticket) note(r *reply) {
+func (t *Ticket) note(r *reply) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended || t.closed {
-		return
+		return nil
 	}
 	// An abandoned handler may reply while a later attempt runs.
+	counts := r
 	if was := t.forget(r.by); was != nil && was.attempt >= r.attempt {
-		r = was
+		counts = was
 	}
-	t.replies = append(t.replies, r)
+	t.replies = append(t.replies, counts)
+	return r.err
 }
 
 // forget takes back what an actor has replied, nil if nothing. The caller holds mu.

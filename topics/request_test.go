@@ -323,7 +323,7 @@ func TestAnswersDoNotLeakWhenNobodyWaits(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var events, answers []weak.Pointer[large]
-	remember := func(list *[]weak.Pointer[large], p *large) *int {
+	remember := func(list *[]weak.Pointer[large], p *large) *large {
 		mu.Lock()
 		defer mu.Unlock()
 		*list = append(*list, weak.Make(p))

@@ -604,7 +604,13 @@ func TestTicketThatHasEndedIsNoWait(t *testing.T) {
 // in doubt, but never an event with a ticket.
 func TestEventWithATicketHasItsCheckpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		// Without an observer, for whom each event would have one.
+		sys, err := actors.NewSystem(actors.SystemConfig{Sink: &graveyard{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(sys.Close)
+		w := &world{TB: t, sys: sys, sink: &graveyard{}, seen: &record{}, held: &record{}}
 		deaf := make(chan struct{})
 		s := w.handler(actors.Config{}, func(_ context.Context, ev int) error {
 			if ev < 0 {

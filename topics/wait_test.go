@@ -347,7 +347,7 @@ func TestPublishWaitInAHandlerThatItDependsOn(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			subscribe(t, topic, "s", func(ctx context.Context, n int) error {
+			sub := subscribe(t, topic, "s", func(ctx context.Context, n int) error {
 				if n > 0 {
 					if _, err := down.PublishWait(ctx, n); err != nil {
 						return err
@@ -356,7 +356,9 @@ func TestPublishWaitInAHandlerThatItDependsOn(t *testing.T) {
 				got.add(fmt.Sprint("up ", n))
 				return nil
 			})
+			sub.Pause() // until both are there
 			publish(t, topic, 1, 2)
+			sub.Resume()
 			rt.Idle()
 			wantSlice(t, "order", got.all(), "down 1", "up 1", "down 2", "up 2", "up 0", "up 0")
 		})

@@ -161,7 +161,7 @@ func (c *Cell[T]) mail(cfg CellConfig[T]) mailbox.CursorConfig[T] {
 		Name: c.name(), Capacity: c.cfg.Capacity, Overflow: c.cfg.Overflow,
 		Key: guarded(c, "key", cfg.Key), Keyed: cfg.Keyed,
 		Filter: c.guardedFilter(cfg.Filter), Priority: guarded(c, "priority", cfg.Priority), Lanes: cfg.Lanes,
-		Overflowed: c.overflowed, Discarded: c.discarded(), Dropped: c.dropped,
+		Overflowed: c.overflowed, Discarded: c.discarded, Filtered: c.filtered, Dropped: c.dropped,
 	}
 }
 

@@ -22,8 +22,9 @@ type Delivery struct {
 	// LetterID names the dead letter that this is a redelivery of.
 	LetterID string
 
-	id  string // given
-	key uint64 // for one that is not
+	id     string  // given
+	key    uint64  // for one that is not
+	ticket *Ticket // of who waits for the outcome
 }
 
 // DeliveryFrom returns the facts of the delivery that ctx belongs to, false

@@ -107,8 +107,8 @@ func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 	default:
 		l.close(func() { c.parked++ })
 		h.hold.Release()
-		c.bury(c.dead(h, d.Reason))
-		c.settleOnly(h, f.Err)
+		c.bury(c.dead(h, d.Reason, f.Err))
+		c.gaveUp(h, d.Reason, f.Err)
 		c.handlerFailed(h.seq, f, d)
 	}
 	return d.Directive == supervisor.DirectiveResume && c.head == nil && c.unburied == nil
@@ -135,7 +135,7 @@ func (l *loop[T]) hold() *held[T] {
 	h.redelivery, _ = l.r.Injected().(*Redelivery)
 	var meta *mailbox.Meta
 	if h.publishedAt, meta = l.r.Facts(); meta != nil {
-		h.headers, h.id = meta.Headers, meta.ID
+		h.headers, h.id, h.ticket = meta.Headers, meta.ID, ticketOf(meta.Ticket())
 	}
 	return h
 }
@@ -154,6 +154,7 @@ func (l *loop[T]) close(change func()) {
 // keep makes h wait for its next attempt.
 func (l *loop[T]) keep(h *held[T], delay time.Duration) {
 	c := l.c
+	h.ticket.retract(&c.core)
 	l.close(func() { c.retryWait++ })
 	h.due = time.Time{}
 	if delay > 0 {
@@ -182,7 +183,7 @@ func (c *Cell[T]) setUnburied(d *Dead) {
 	c.mu.Unlock()
 }
 
-func (c *Cell[T]) dead(h *held[T], reason string) *Dead {
+func (c *Cell[T]) dead(h *held[T], reason string, err error) *Dead {
 	var ev any
 	if c.payload != nil {
 		ev = c.payload(h.ev)
@@ -196,21 +197,30 @@ func (c *Cell[T]) dead(h *held[T], reason string) *Dead {
 	return &Dead{
 		Topic: topic, Pattern: pattern, Subscriber: c.cfg.Name, Event: ev, Sequence: h.seq, PublishedAt: h.publishedAt,
 		Headers: h.headers, ID: h.id, key: key, Reason: reason, Attempts: h.attempts, AttemptCount: h.attemptCount,
-		Redelivery: h.redelivery, ledger: &c.ledger, tell: &c.sys.obs,
+		Redelivery: h.redelivery, ledger: &c.ledger, tell: &c.sys.obs, ticket: h.ticket, err: err,
 	}
 }
 
-// settle tells who waits for it how h has ended, unless as a dead letter.
+// settle tells who waits for it that h has been dropped.
 func (c *Cell[T]) settle(h *held[T], dropped string, err error) {
 	if h.redelivery != nil {
 		h.redelivery.end(dropped, err)
 	}
-	c.settleOnly(h, err)
+	c.outcome(h.ticket, Outcome{Kind: OutcomeDropped, Reason: dropped, Attempts: h.attempt, Err: err})
+	c.settleOnly(h.ev, err)
 }
 
-func (c *Cell[T]) settleOnly(h *held[T], err error) {
+// gaveUp tells who waits for an answer that h will be a dead letter.
+func (c *Cell[T]) gaveUp(h *held[T], reason string, err error) {
+	if h.ticket.early() {
+		c.outcome(h.ticket, Outcome{Kind: OutcomeDeadLettered, Reason: reason, Attempts: h.attempt, Err: err})
+	}
+	c.settleOnly(h.ev, err)
+}
+
+func (c *Cell[T]) settleOnly(ev T, err error) {
 	if c.settled != nil {
-		c.settled(h.ev, err)
+		c.settled(ev, err)
 	}
 }
 

@@ -54,8 +54,8 @@ func (c *Cell[T]) settleRest() {
 		leave()
 		c.parked++
 		c.mu.Unlock()
-		c.buryWaiting(c.dead(h, reason))
-		c.settleOnly(h, ErrStopped)
+		c.gaveUp(h, reason, ErrStopped) // before waiting for room
+		c.buryWaiting(c.dead(h, reason, ErrStopped))
 	}
 	if c.unburied != nil {
 		c.buryWaiting(c.unburied)

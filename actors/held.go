@@ -25,6 +25,7 @@ type held[T any] struct {
 	due          time.Time // of the next attempt; zero means now
 	redelivery   *Redelivery
 	hold         mailbox.Hold[T] // on its key, until it has its outcome
+	ticket       *Ticket         // of who waits for the outcome
 }
 
 func (h *held[T]) record(a Attempt) {

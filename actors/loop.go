@@ -95,7 +95,8 @@ func (l *loop[T]) batch() {
 			special = l.special()
 			continue
 		}
-		if l.left--; l.left <= 0 {
+		ticket := ticketOf(l.r.Ticket())
+		if l.left--; l.left <= 0 || ticket != nil {
 			l.checkpoint(true)
 		}
 		var err error
@@ -113,10 +114,11 @@ func (l *loop[T]) batch() {
 			continue
 		}
 		l.done++
-		if careful || special {
+		if careful || special || ticket != nil {
 			l.claim()
 			l.left = 1
 			l.r.Release()
+			c.outcome(ticket, Outcome{Kind: OutcomeDone, Attempts: 1})
 			if c.attentive {
 				c.handled(ev, l.r.Seq(), 1)
 			}
@@ -135,7 +137,7 @@ func (l *loop[T]) batch() {
 // in a loop that has no more in it than that.
 func (l *loop[T]) sprint(n int) (int, error) {
 	receive, ctx, sig := l.receive, l.ctx, l.sig
-	for ; n > 0 && l.left > 1 && sig.Load() == 0 && l.r.More(); n-- {
+	for ; n > 0 && l.left > 1 && sig.Load() == 0 && l.r.Plain(); n-- {
 		l.left--
 		if err := receive(ctx, l.r.Take()); err != nil {
 			return n, err
@@ -221,6 +223,7 @@ func (l *loop[T]) attempt(h *held[T], waited bool) bool {
 
 // succeeded tells who wants to know that h is done.
 func (l *loop[T]) succeeded(h *held[T], attempt int) {
+	l.c.outcome(h.ticket, Outcome{Kind: OutcomeDone, Attempts: attempt})
 	if l.c.attentive {
 		l.c.handled(h.ev, h.seq, attempt)
 	}
@@ -266,6 +269,7 @@ func (l *loop[T]) facts() Delivery {
 			d.Topic, d.key = h.topic, c.sys.topicKey(h.topic)
 		}
 		d.Sequence, d.PublishedAt, d.Headers, d.Attempt, d.id = h.seq, h.publishedAt, h.headers, h.attempt+1, h.id
+		d.ticket = h.ticket
 		if h.redelivery != nil {
 			d.LetterID = h.redelivery.LetterID
 		}
@@ -277,7 +281,7 @@ func (l *loop[T]) facts() Delivery {
 	d.Sequence = l.r.Seq()
 	var meta *mailbox.Meta
 	if d.PublishedAt, meta = l.r.Facts(); meta != nil {
-		d.Headers, d.id = meta.Headers, meta.ID
+		d.Headers, d.id, d.ticket = meta.Headers, meta.ID, ticketOf(meta.Ticket())
 	}
 	return d
 }

@@ -59,13 +59,14 @@ func (c *Cell[T]) noteFault(what string) {
 func (c *Cell[T]) overflowed(it mailbox.Item[T]) {
 	h := &held[T]{ev: it.Event, topic: it.Topic, seq: it.Seq, publishedAt: it.PublishedAt}
 	if it.Meta != nil {
-		h.headers, h.id = it.Meta.Headers, it.Meta.ID
+		h.headers, h.id, h.ticket = it.Meta.Headers, it.Meta.ID, ticketOf(it.Meta.Ticket())
 	}
-	d := c.dead(h, supervisor.ReasonOverflow)
+	err := &mailbox.FullError{Mailbox: c.name(), Capacity: c.cfg.Capacity}
+	d := c.dead(h, supervisor.ReasonOverflow, err)
 	c.mu.Lock()
 	c.parked++
 	c.mu.Unlock()
-	c.settleOnly(h, &mailbox.FullError{Mailbox: c.name(), Capacity: c.cfg.Capacity})
+	c.gaveUp(h, supervisor.ReasonOverflow, err)
 	if c.sys.sink != (noSink{}) && c.sys.sink.Bury(d, nil) {
 		return
 	}
@@ -74,15 +75,29 @@ func (c *Cell[T]) overflowed(it mailbox.Item[T]) {
 	c.drop(ReasonDeadLettersUnavailable, 1)
 	c.untold++
 	c.mu.Unlock()
+	d.outcome(OutcomeDropped, ReasonDeadLettersUnavailable)
 }
 
-// discarded returns what sees each event that an overflow policy drops, with the
-// mailbox locked; nil if nobody waits for outcomes.
-func (c *Cell[T]) discarded() func(mailbox.Item[T]) {
-	if c.settled == nil {
-		return nil
+// discarded sees each event that an overflow policy drops, with the mailbox locked.
+func (c *Cell[T]) discarded(it mailbox.Item[T], by mailbox.Overflow) {
+	if ticket := ticketOf(it.Meta.Ticket()); ticket != nil {
+		reason := ReasonOverflowOldest
+		switch by {
+		case mailbox.DropNewest:
+			reason = ReasonOverflowNewest
+		case mailbox.Latest:
+			reason = ReasonSuperseded
+		}
+		c.outcome(ticket, Outcome{Kind: OutcomeDropped, Reason: reason, Err: ErrDropped})
 	}
-	return func(it mailbox.Item[T]) { c.settled(it.Event, ErrDropped) }
+	c.settleOnly(it.Event, ErrDropped)
+}
+
+// filtered sees each event that the filter does not want, with the mailbox locked.
+func (c *Cell[T]) filtered(it mailbox.Item[T]) {
+	if ticket := ticketOf(it.Meta.Ticket()); ticket != nil {
+		c.outcome(ticket, Outcome{Kind: OutcomeFiltered})
+	}
 }
 
 // dropped tells what an overflow policy has done, with nothing locked.

@@ -40,6 +40,7 @@ type pool interface {
 	wake()
 	stopAll(rest Rest, reason string)
 	cores() []*core
+	Name() (topic, name string)
 }
 
 // SpawnPool starts cfg.Workers actors, one if it is zero, that share one mailbox.
@@ -138,6 +139,9 @@ func (p *Pool[T]) wakeAll() {
 
 // awake returns the workers that are there.
 func (p *Pool[T]) awake() []*Cell[T] { return p.workers[:p.spawned.Load()] }
+
+// Name returns the topic and the name of the pool.
+func (p *Pool[T]) Name() (topic, name string) { return p.cfg.Topic, p.cfg.Name }
 
 func (p *Pool[T]) cores() []*core {
 	cores := make([]*core, len(p.workers))

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/troupe-go/troupe/supervisor"
@@ -37,9 +38,15 @@ type Dead struct {
 	AttemptCount      int
 	Redelivery        *Redelivery // set if the delivery was a redelivery
 
-	key    uint64
+	key uint64
+	// LetterID is set by the sink if it knows by which name the delivery will be
+	// found, before Stored.
+	LetterID string
+
 	ledger *ledger
 	tell   *Observer
+	ticket *Ticket // of who waits for the outcome
+	err    error   // why it is dead
 }
 
 // Delivery returns the facts of the delivery; it had no more than AttemptCount
@@ -58,6 +65,7 @@ func (d *Dead) Stored() {
 	d.ledger.deadLettered++
 	d.ledger.mu.Unlock()
 	d.ledger.changed()
+	d.outcome(OutcomeDeadLettered, d.Reason)
 	if d.tell.DeadLettered != nil {
 		Notify(d.tell.DeadLettered, d.event())
 	}
@@ -70,6 +78,7 @@ func (d *Dead) Lost(reason string) {
 	d.ledger.drop(reason, 1)
 	d.ledger.mu.Unlock()
 	d.ledger.changed()
+	d.outcome(OutcomeDropped, reason)
 	if d.Redelivery != nil {
 		d.Redelivery.end(reason, d.lastErr())
 	}
@@ -78,6 +87,20 @@ func (d *Dead) Lost(reason string) {
 		e.Reason, e.Count = reason, 1
 		Notify(d.tell.Dropped, e)
 	}
+}
+
+// outcome tells who waits for the outcome; who waits for an answer knows already.
+func (d *Dead) outcome(kind OutcomeKind, reason string) {
+	if d.ticket == nil || d.ticket.early() {
+		return
+	}
+	o := Outcome{
+		Topic: cmp.Or(d.Pattern, d.Topic), Subscriber: d.Subscriber, Kind: kind, Reason: reason, Attempts: d.AttemptCount, Err: d.err,
+	}
+	if kind == OutcomeDeadLettered {
+		o.LetterID = d.LetterID
+	}
+	d.ticket.tell(o)
 }
 
 func (d *Dead) lastErr() error {

@@ -45,8 +45,9 @@ type CursorConfig[T any] struct {
 	// with the mailbox locked: it must not block nor call the cursor.
 	Overflowed func(Item[T])
 	// Discarded, if set, sees each event that a policy drops, under the same
-	// condition.
-	Discarded func(Item[T])
+	// condition. by says which way: DropOldest, DropNewest, or Latest for one
+	// that a newer one of its key has replaced.
+	Discarded func(it Item[T], by Overflow)
 	// Dropped is told how many events an overflow policy has dropped or handed
 	// to Overflowed, with nothing locked: by the consumer, or by a publisher or
 	// an onlooker, whose call may then come a little after [Cursor.Inspect]

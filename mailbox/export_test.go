@@ -60,3 +60,9 @@ func (l *Log[T]) Swept() uint64 {
 
 // Now is the clock of the log.
 func Now() int64 { return now() }
+
+// OwnersAt returns whom the event with m, which has a ticket, was accepted for.
+func (l *Log[T]) OwnersAt(m *Meta) []any { return l.ownersAt(m.pos) }
+
+// WithTicket returns a Meta with a ticket, as AppendTicket makes it.
+func WithTicket(ticket any) *Meta { return &Meta{ticket: ticket} }

@@ -145,7 +145,7 @@ func (in *Inbox[E]) put(f feeder, it Item[E]) {
 	}
 	if in.cfg.Overflow == Latest {
 		if n := in.turns.latest[key]; n != nil {
-			in.discard(n.Item)
+			in.discard(n.Item, Latest)
 			n.feed.took(1)
 			n.Item, n.feed = it, f
 			f.gave(1)
@@ -156,7 +156,7 @@ func (in *Inbox[E]) put(f feeder, it Item[E]) {
 	if in.cfg.Overflow.Lossy() && in.turns.n >= in.cap {
 		switch in.cfg.Overflow {
 		case DropNewest:
-			in.discard(it)
+			in.discard(it, DropNewest)
 			in.total.Newest++
 			return
 		case DeadLetter:
@@ -165,7 +165,7 @@ func (in *Inbox[E]) put(f feeder, it Item[E]) {
 			return
 		default:
 			n := in.turns.oldest()
-			in.discard(n.Item)
+			in.discard(n.Item, DropOldest)
 			n.feed.took(1)
 			in.turns.remove(n)
 			in.total.Oldest++
@@ -175,9 +175,9 @@ func (in *Inbox[E]) put(f feeder, it Item[E]) {
 	in.turns.add(f, it, key, lane)
 }
 
-func (in *Inbox[E]) discard(it Item[E]) {
+func (in *Inbox[E]) discard(it Item[E], by Overflow) {
 	if in.cfg.Discarded != nil {
-		in.cfg.Discarded(it)
+		in.cfg.Discarded(it, by)
 	}
 }
 
@@ -272,7 +272,7 @@ func (in *Inbox[E]) pop(r *Reader[E]) bool {
 		it, key := in.turns.take(n, r.rest)
 		r.item.Item, r.item.key = it, key
 		r.item.run[0].v = it.Event
-		r.run, r.k = r.item.run[:], 0
+		r.run, r.k, r.plain = r.item.run[:], 0, 0 // it has its metadata with it
 	}
 	more := in.shared && in.more()
 	over := in.shared && in.ended && in.turns.len() == 0

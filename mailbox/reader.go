@@ -16,6 +16,7 @@ type Reader[T any] struct {
 	run   []slot[T] // found ready: slots of seg from at on, or the last event from the inbox
 	at    int
 	k     int    // how many of run have been taken
+	plain int    // how many of run have no ticket: all, or none of one
 	tombs uint64 // tombstones stepped over
 	boxed uint64 // events taken from the inbox
 	rest  bool   // takes what is left, whatever the keys
@@ -40,7 +41,7 @@ func (r *Reader[T]) pos() uint64 { return r.seg.base + uint64(r.next()) }
 
 // stand makes the reader stand before slot i of seg.
 func (r *Reader[T]) stand(seg *segment[T], i int) {
-	r.seg, r.at, r.run, r.k = seg, i, nil, 0
+	r.seg, r.at, r.run, r.k, r.plain = seg, i, nil, 0, 0
 }
 
 // Item is an event that has been moved out of the log.
@@ -96,6 +97,10 @@ func (r *Reader[T]) find() bool {
 		case n > 0:
 			r.stand(r.seg, i)
 			r.run = ahead[:min(uint64(n), left)]
+			r.plain = len(r.run)
+			if r.seg.asked.Load() { // after C1, and so after the Meta of what was found
+				r.part()
+			}
 			return true
 		}
 		r.stand(r.seg, i+1)

@@ -38,6 +38,7 @@ type segment[T any] struct {
 	marks []atomic.Int64                         // Unix nanoseconds, one per markEvery slots
 	meta  atomic.Pointer[[]atomic.Pointer[Meta]] // made by the first publication with a Meta
 	times atomic.Pointer[[]atomic.Int64]         // one per slot, made by the first that is asked for
+	asked atomic.Bool                            // one of them has a ticket
 	next  atomic.Pointer[segment[T]]
 
 	_     [cacheLine]byte // claim is written by every producer, what is above only read
@@ -54,6 +55,9 @@ type Meta struct {
 	// ID names the event wherever it goes. Empty is one that is derived from
 	// the delivery when somebody asks for it.
 	ID string
+
+	ticket any    // see Log.AppendTicket
+	pos    uint64 // where an event with a ticket lies
 }
 
 func newSegment[T any](base uint64, slots []slot[T]) *segment[T] {
@@ -135,6 +139,10 @@ func (s *segment[T]) fix(i uint64, ns int64) int64 {
 }
 
 func (s *segment[T]) setMeta(i uint64, m *Meta) {
+	if m.ticket != nil {
+		m.pos = s.base + i
+		s.asked.Store(true)
+	}
 	all := s.meta.Load()
 	if all == nil {
 		fresh := make([]atomic.Pointer[Meta], len(s.slots))

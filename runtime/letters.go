@@ -123,6 +123,7 @@ func (w *letters) Bury(d *actors.Dead, room func()) bool {
 		u.id = d.Redelivery.LetterID
 		u.outcome = func(l *deadletter.Letter) error { return failedAgain(l, d, now) }
 	}
+	d.LetterID = u.id
 	w.counts[of]++
 	w.add(u)
 	w.mu.Unlock()

@@ -230,6 +230,11 @@ func (t *Topic[T]) refused(ev T, m *Meta, err error) error {
 			return nil
 		}
 	}
+	return t.reject(err)
+}
+
+// reject counts and tells a refusal.
+func (t *Topic[T]) reject(err error) error {
 	reason := actors.Refusal(err)
 	switch {
 	case errors.Is(err, mailbox.ErrClosed):

@@ -24,6 +24,7 @@ const (
 	rapid      = "pgregory.net/rapid"
 	porcupine  = "github.com/anishathalye/porcupine"
 	goleak     = "go.uber.org/goleak"
+	cron       = "github.com/robfig/cron/v3"
 )
 
 // layer is what a package may import beside the standard library: packages of
@@ -55,8 +56,12 @@ var layers = map[string]layer{
 	},
 	"topics": {
 		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", conc},
-		tests: []string{"troupetest", rapid, goleak, zap},
+		tests: []string{"troupetest", "schedule", rapid, goleak, zap},
 	},
+
+	// When something recurs. Topics know it by an interface only, so that who uses
+	// no cron expression links nothing of the library that reads them.
+	"schedule": {code: []string{cron}, tests: []string{"topics", "runtime"}},
 
 	"troupetest": {
 		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},
@@ -66,7 +71,7 @@ var layers = map[string]layer{
 
 // examples are programs: what a user may import, they may.
 var examples = layer{
-	code:  []string{"topics", "runtime", "actors", "supervisor", "deadletter", "mailbox", zap},
+	code:  []string{"topics", "runtime", "actors", "supervisor", "deadletter", "mailbox", "schedule", zap},
 	tests: []string{"troupetest", goleak},
 }
 
@@ -221,7 +226,7 @@ func mayImport(pkg string, l layer, test bool, imported string) bool {
 // TestDependencies holds what a program that imports Troupe gets beside it: what
 // go.mod requires directly has a row in the table of layers.
 func TestDependencies(t *testing.T) {
-	known := []string{protoactor, conc, zap, rapid, porcupine, goleak}
+	known := []string{protoactor, conc, zap, cron, rapid, porcupine, goleak}
 	data, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)

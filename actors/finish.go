@@ -50,11 +50,11 @@ func (c *Cell[T]) settleRest() {
 		leave()
 		c.parked++
 		c.mu.Unlock()
-		c.buryWaiting(c.dead(h, reason))
+		c.sys.buryWaiting(c.dead(h, reason))
 		c.settleOnly(h, ErrStopped)
 	}
 	if c.unburied != nil {
-		c.buryWaiting(c.unburied)
+		c.sys.buryWaiting(c.unburied)
 		c.unburied = nil
 	}
 	if c.head != nil {
@@ -97,6 +97,7 @@ func (c *Cell[T]) settleRest() {
 	c.mu.Unlock()
 	c.cursor.Close()
 	close(c.finished)
+	c.afterDone()
 	c.sys.poke()
 	if discard && left > 0 && c.sys.obs.Dropped != nil {
 		e := c.event()
@@ -111,10 +112,10 @@ func (c *Cell[T]) settleRest() {
 }
 
 // buryWaiting waits for room in the sink, until the system may wait no longer.
-func (c *Cell[T]) buryWaiting(d *Dead) {
+func (s *System) buryWaiting(d *Dead) {
 	for {
 		room := make(chan struct{}, 1)
-		if c.sys.sink.Bury(d, func() {
+		if s.sink.Bury(d, func() {
 			select {
 			case room <- struct{}{}:
 			default:
@@ -124,7 +125,7 @@ func (c *Cell[T]) buryWaiting(d *Dead) {
 		}
 		select {
 		case <-room:
-		case <-c.sys.hard.Done():
+		case <-s.hard.Done():
 			d.Lost(ReasonDeadLettersUnavailable)
 			return
 		}

@@ -35,13 +35,19 @@ type Config struct {
 	// Codec is how events are kept in dead letters. Nil is JSON, which honors
 	// the MarshalJSON and UnmarshalJSON methods of a type.
 	Codec Codec
+	// Unpublished is what becomes of scheduled events at shutdown.
+	Unpublished Unpublished
 }
 
 func (c Config) validate() error {
+	var faults []error
 	if c.Unrouted > DeadLetterUnrouted {
-		return fmt.Errorf("Unrouted %d: must be CountUnrouted, RejectUnrouted or DeadLetterUnrouted", c.Unrouted)
+		faults = append(faults, fmt.Errorf("Unrouted %d: must be CountUnrouted, RejectUnrouted or DeadLetterUnrouted", c.Unrouted))
 	}
-	return nil
+	if c.Unpublished > DiscardUnpublished {
+		faults = append(faults, fmt.Errorf("Unpublished %d: must be DeadLetterUnpublished or DiscardUnpublished", c.Unpublished))
+	}
+	return errors.Join(faults...)
 }
 
 // The errors of publications, beside runtime.ErrClosed and the cause of a
@@ -73,7 +79,8 @@ type Topic[T any] struct {
 	obs      runtime.Observer
 	name     string
 	cfg      Config
-	account  *actors.Account // of events that became dead letters for want of a subscriber
+	account  *actors.Account // of events that became dead letters without a subscriber
+	later    later[T]
 
 	gate   sync.RWMutex
 	closed bool // guarded by gate
@@ -103,6 +110,7 @@ func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], er
 			account: actors.NewAccount(rt.Actors()), rejected: map[string]uint64{},
 		}
 		t.accepted = t.obs.Accepted
+		t.later.t = t
 		return side[T]{t}
 	})
 	if err != nil {
@@ -263,9 +271,14 @@ type side[T any] struct{ t *Topic[T] }
 
 func (s side[T]) Name() string       { return s.t.name }
 func (s side[T]) Type() reflect.Type { return reflect.TypeFor[T]() }
-func (s side[T]) Drain()             { s.t.log.Drain() }
+
+func (s side[T]) Drain() {
+	s.t.later.drain()
+	s.t.log.Drain()
+}
 
 func (s side[T]) Close() {
+	s.t.later.close()
 	s.t.log.Close()
 	s.t.gate.Lock()
 	s.t.closed = true
@@ -275,6 +288,7 @@ func (s side[T]) Close() {
 func (s side[T]) Counts() runtime.Publications {
 	t := s.t
 	p := runtime.Publications{Waiting: t.log.Waiting(), Undelivered: t.account.Counts()}
+	t.later.account(&p)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p.Rejected, p.Unrouted = maps.Clone(t.rejected), t.unrouted

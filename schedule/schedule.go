@@ -41,7 +41,9 @@ const options = cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.
 // Errors: what is wrong with the expression; that it never occurs, such as February
 // 30th; time zones and @every in it, which are loc and [Interval].
 func Cron(expr string, loc *time.Location) (Expression, error) {
-	fault := func(err error) (Expression, error) { return Expression{}, fmt.Errorf("schedule: cron %q: %w", expr, err) }
+	fault := func(err error) (Expression, error) {
+		return Expression{}, fmt.Errorf("schedule: cron %q: %w", expr, err)
+	}
 	if loc == nil {
 		loc = time.UTC
 	}

@@ -247,6 +247,12 @@ func (l *later[T]) close() {
 	l.mu.Unlock()
 }
 
+func (l *later[T]) open() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state == laterOpen
+}
+
 // account returns the counts.
 func (l *later[T]) account(p *runtime.Publications) {
 	l.mu.Lock()

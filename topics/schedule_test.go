@@ -577,4 +577,3 @@ func (s *slow) Add(ctx context.Context, letters []deadletter.Letter) error {
 	}
 	return s.Memory.Add(ctx, letters)
 }
-

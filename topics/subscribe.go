@@ -74,6 +74,17 @@ type SubscriberConfig struct {
 	MaxParked int
 	// Group supervises the subscriber. Nil is the runtime's root.
 	Group *actors.Group
+	// Take ends the subscription once so many events have been handled; 1 is once.
+	// One that fails does not count, whether it is retried or becomes a dead
+	// letter. No further event begins, and what waits goes the way of
+	// DeadLetterRest. Zero is no end.
+	Take uint64
+	// DeadLetterRest makes dead letters of the events that wait when the
+	// subscription ends by itself: by Take, or with the loop of [Topic.Events] or
+	// the context of [Topic.Chan]. Else they are dropped and counted.
+	DeadLetterRest bool
+
+	joined func(leaver) // told of the subscriber before it handles anything
 }
 
 // actor returns the configuration as the tree takes it.
@@ -124,8 +135,15 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 		}
 		cell.Key = of
 	}
+	taking := take(&cell, cfg)
 	sub, err := t.rt.Attach(side[T]{t}, name, func() (runtime.Subscriber, error) {
 		c, err := actors.SpawnCell(t.rt.Actors(), t.log, cell)
+		if err == nil {
+			taking(c)
+			if cfg.joined != nil {
+				cfg.joined(c)
+			}
+		}
 		return subscriber[T]{c, t}, err
 	})
 	if err != nil {

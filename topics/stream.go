@@ -3,6 +3,7 @@ package topics
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"github.com/troupe-go/troupe/actors"
@@ -13,7 +14,8 @@ import (
 // errLoop is why an event was not handled whose loop body did not come to its end.
 var errLoop = errors.New("topics: body of the loop panicked or ended its goroutine")
 
-// errLeft ends the context of a call that would hand over an event nobody takes.
+// errLeft ends the context of a call that would hand over an event nobody takes: then
+// what it returns is no failure, and the event goes the way of the rest.
 var errLeft = errors.New("topics: nobody takes events any more")
 
 // Events subscribes for as long as a loop goes on:
@@ -28,10 +30,9 @@ var errLeft = errors.New("topics: nobody takes events any more")
 // The subscription begins with the loop: it gets what is published from then on. The
 // body is the handler. An event is done when the loop asks for the next one or is
 // left; one whose body panics becomes a dead letter, reason permanent, and the panic
-// goes on. The body cannot fail an event otherwise, and cannot see its deadline: with
-// a Timeout, a body that takes longer than that and Grace is abandoned, so that its
-// event is a dead letter, reason hung, and the loop goes on with the next when it is
-// through.
+// goes on. The body cannot fail an event otherwise, and a deadline would be
+// lost on it: SubscriberConfig.Timeout must not be set. A body that still runs at the
+// end of a shutdown is abandoned, and its event a dead letter, reason hung.
 //
 // Leaving the loop ends the subscription and waits for its end. What still waits is
 // dropped and counted, or dead-lettered: see [SubscriberConfig].DeadLetterRest. After
@@ -63,26 +64,32 @@ func (t *Topic[T]) loop(ctx context.Context, name string, cfg SubscriberConfig, 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	events := make(chan handed[T])
+	if cfg.Timeout != 0 {
+		return t.subscribeError(name, fmt.Errorf("Timeout %v: must not be set for a loop, which could not be told", cfg.Timeout))
+	}
+	events, left := make(chan handed[T]), make(chan struct{})
+	var cell leaver
 	cell, err := t.stream(name, cfg, func(ctx context.Context, ev T) error {
 		h := handed[T]{ev, make(chan error, 1)}
 		select {
 		case events <- h:
 			return <-h.outcome
+		case <-left:
+			cell.Interrupt(errLeft)
 		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
+		return context.Cause(ctx)
 	})
 	if err != nil {
 		return err
 	}
 	var inHand chan error // of the body, if it does not come to its end
 	defer func() {
-		cell.Stop(cfg.rest(), supervisor.ReasonUnsubscribed)
+		cell.Stop(cfg.rest(), supervisor.ReasonUnsubscribed) // before another begins
 		if inHand != nil {
 			inHand <- supervisor.Permanent(errLoop)
 		}
-		cell.Interrupt(errLeft) // who waits in vain
+		close(left)
 		<-cell.Done()
 	}()
 	for taken := uint64(0); cfg.Take == 0 || taken < cfg.Take; taken++ {
@@ -92,7 +99,7 @@ func (t *Topic[T]) loop(ctx context.Context, name string, cfg SubscriberConfig, 
 			more := yield(h.ev, nil)
 			inHand = nil
 			if !more {
-				cell.Stop(cfg.rest(), supervisor.ReasonUnsubscribed) // before another begins
+				cell.Stop(cfg.rest(), supervisor.ReasonUnsubscribed)
 			}
 			h.outcome <- nil
 			if !more {
@@ -132,21 +139,24 @@ func (t *Topic[T]) Chan(ctx context.Context, name string, cfg ...SubscriberConfi
 		return nil, t.subscribeError(name, context.Cause(ctx))
 	}
 	c := optional(cfg)
-	events := make(chan T)
+	events, left := make(chan T), make(chan struct{})
+	var cell leaver
 	cell, err := t.stream(name, c, func(ctx context.Context, ev T) error {
 		select {
 		case events <- ev:
 			return nil
+		case <-left:
+			cell.Interrupt(errLeft)
 		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
+		return context.Cause(ctx)
 	})
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() {
 		cell.Stop(c.rest(), supervisor.ReasonUnsubscribed)
-		cell.Interrupt(errLeft)
+		close(left)
 	})
 	cell.AfterDone(func() {
 		stop()

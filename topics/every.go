@@ -43,6 +43,7 @@ type Recurring struct {
 	work  func(ctx context.Context, r *Recurring, due time.Time)
 	fault func(error)
 	gone  func(*Recurring)
+	poke  func() // those that wait for the end of a tick
 	ctx   context.Context
 	stop  context.CancelCauseFunc
 
@@ -51,6 +52,7 @@ type Recurring struct {
 	due       time.Time
 	since     time.Time // a tick is in progress
 	producing bool      // and the producer runs
+	outcome   *uint64   // of the tick, in counts
 	ended     bool
 	counts    runtime.Recurring
 }
@@ -68,7 +70,7 @@ type Recurring struct {
 //     producer, Observer.Fault is told, with [ErrProducing].
 //   - Ticks that are late, because the machine has slept or the clock was set, become
 //     one: the latest; the others are missed. Setting the clock back repeats none.
-//   - What the topic refuses is counted and told to Observer.Rejected. It is no dead
+//   - What the topic refuses is counted and told to Observer.Dropped. It is no dead
 //     letter: another tick follows.
 //   - Shutdown ends it, and waits for a tick in progress.
 //
@@ -90,7 +92,7 @@ func (t *Topic[T]) every(name string, s Schedule, produce func(context.Context, 
 	if produce == nil {
 		faults = append(faults, errors.New("function: must not be nil"))
 	}
-	r := &Recurring{topic: t.name, name: name, counts: runtime.Recurring{Name: name}, gone: t.later.forget}
+	r := &Recurring{topic: t.name, name: name, counts: runtime.Recurring{Name: name}, gone: t.later.forget, poke: t.rt.Actors().Poke}
 	if s == nil {
 		faults = append(faults, errNoSchedule)
 	} else if p, ok := s.(interface{ Period() time.Duration }); ok {
@@ -200,6 +202,7 @@ func (r *Recurring) fire() {
 		r.producing = false // told once
 	} else {
 		r.counts.Ticks++
+		r.outcome = &r.counts.Failed // unless something else is known
 		r.since = now
 		r.producing = true
 	}
@@ -221,21 +224,23 @@ func (r *Recurring) fire() {
 // end.
 var errNoMore = errors.New("topics: schedule has no time to come")
 
-// finish ends a tick.
+// finish ends a tick, also when an observer has ended its goroutine.
 func (r *Recurring) finish() {
 	r.mu.Lock()
+	*r.outcome++
 	r.since, r.producing = time.Time{}, false
 	ended := r.ended
 	r.mu.Unlock()
 	if ended {
 		r.gone(r)
 	}
+	r.poke()
 }
 
-// count counts how a tick has ended.
-func (r *Recurring) count(outcome *uint64) {
+// is notes how a tick ends.
+func (r *Recurring) is(outcome *uint64) {
 	r.mu.Lock()
-	*outcome++
+	r.outcome = outcome
 	r.mu.Unlock()
 }
 
@@ -288,11 +293,6 @@ func (r *Recurring) account() runtime.Recurring {
 
 // tick produces an event and publishes it.
 func (t *Topic[T]) tick(ctx context.Context, r *Recurring, due time.Time, produce func(context.Context, time.Time) (T, error)) {
-	outcome := &r.counts.Failed // unless something else is known
-	defer func() {
-		r.count(outcome)
-		t.rt.Actors().Poke()
-	}()
 	var ev T
 	err := survive(func() (err error) {
 		ev, err = produce(ctx, due)
@@ -301,22 +301,30 @@ func (t *Topic[T]) tick(ctx context.Context, r *Recurring, due time.Time, produc
 	r.mu.Lock()
 	r.producing = false
 	r.mu.Unlock()
-	switch {
-	case supervisor.IsSkip(err):
-		outcome = &r.counts.Skipped
-	case err != nil && ctx.Err() != nil:
-		outcome = &r.counts.Skipped // it was told to stop
-	case err != nil:
-		r.fault(err)
-	case ctx.Err() != nil:
-		outcome = &r.counts.Refused
-		_ = t.refused(ev, nil, context.Cause(ctx)) // is told by the observer
-	default:
-		outcome = &r.counts.Refused
-		if t.publishDue(ctx, ev, nil) == nil {
-			outcome = &r.counts.Published
-		}
+	if supervisor.IsSkip(err) || err != nil && ctx.Err() != nil { // or was told to stop
+		r.is(&r.counts.Skipped)
+		return
 	}
+	if err != nil {
+		r.fault(err)
+		return
+	}
+	if ctx.Err() != nil {
+		err = t.refused(ev, nil, context.Cause(ctx))
+	} else {
+		err = t.publishDue(ctx, ev, nil)
+	}
+	if err == nil {
+		r.is(&r.counts.Published)
+		return
+	}
+	// There is no caller to be told.
+	r.is(&r.counts.Refused)
+	reason := actors.Refusal(err)
+	if errors.Is(err, ErrNoRoom) {
+		reason = actors.ReasonDeadLettersUnavailable
+	}
+	actors.Notify(t.obs.Dropped, runtime.Event{Topic: t.name, Err: err, Reason: reason, Count: 1})
 }
 
 // survive calls f, which is the user's, on a goroutine of its own.

@@ -179,6 +179,8 @@ func TestProducerThatFailsIsReportedAndGoesOn(t *testing.T) {
 func TestRecurringThatIsRefusedIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg, told := faults()
+		var dropped notes[string]
+		cfg.Observer.Dropped = func(e runtime.Event) { dropped.add(e.Reason) }
 		rt := troupetest.New(t, cfg)
 		topic := open(t, rt)
 		sub := subscribe(t, topic, "s", ok, topics.SubscriberConfig{Capacity: 1, Overflow: mailbox.Reject})
@@ -207,6 +209,7 @@ func TestRecurringThatIsRefusedIsCounted(t *testing.T) {
 		if a := account(t, rt); a.Accepted != before || a.Rejected["canceled"] != 1 || len(a.Recurring) != 0 {
 			t.Errorf("accepted %d before and %d after Cancel, rejected %v, recurring %v", before, a.Accepted, a.Rejected, a.Recurring)
 		}
+		wantSlice(t, "dropped", dropped.all(), "full", "full", "full", "canceled")
 		if len(rt.Letters()) != 0 || len(told.all()) != 0 {
 			t.Errorf("%d letters, told %v; want none", len(rt.Letters()), told.all())
 		}

@@ -28,7 +28,8 @@ type Scheduled struct{ p interface{ cancel() bool } }
 
 // Cancel takes the event back. It returns true, once, if the event will not be
 // published; false if it was, is being, or could not be published, or was canceled
-// before. It does not block. Price: some 0.2 µs, whatever the number of events.
+// before. It does not block. Its price grows with the logarithm of the number of
+// events that are pending.
 func (s Scheduled) Cancel() bool { return s.p != nil && s.p.cancel() }
 
 // PublishAfter publishes ev once d has passed. A nil error means that the topic has
@@ -47,8 +48,9 @@ func (s Scheduled) Cancel() bool { return s.p != nil && s.p.cancel() }
 //   - Shutdown does not wait for it: see [Config].Unpublished. What a handler
 //     schedules during a shutdown is left in the same way.
 //
-// Errors: the cause of ctx; runtime.ErrClosed. Price: one allocation, 64 bytes and
-// the event's own size while it waits; no goroutine.
+// Errors: the cause of ctx; runtime.ErrClosed. Price: one allocation, and some 56
+// bytes beside the event while it waits, less than half of a timer of its own
+// (BenchmarkPending); no goroutine.
 func (t *Topic[T]) PublishAfter(ctx context.Context, d time.Duration, ev T, m ...Meta) (Scheduled, error) {
 	at := int64(time.Since(epoch))
 	if at > 0 { // it is not in a synctest bubble, whose clock stands at the year 2000

@@ -247,6 +247,81 @@ func TestCancelRacesWithTheTimer(t *testing.T) {
 	}
 }
 
+// TestSchedulingRacesWithShutdown: whatever a call returned holds in the account.
+func TestSchedulingRacesWithShutdown(t *testing.T) {
+	rounds := 20
+	if testing.Short() {
+		rounds = 4
+	}
+	for range rounds {
+		rt := troupetest.New(t)
+		topic := open(t, rt)
+		var taken, canceled, handled atomic.Int64
+		subscribe(t, topic, "s", func(ctx context.Context, ev int) error {
+			if handled.Add(1); ev%7 == 0 {
+				if _, err := topic.PublishAfter(ctx, time.Microsecond, 1); err == nil {
+					taken.Add(1)
+				}
+			}
+			return nil
+		}, topics.SubscriberConfig{Capacity: 8})
+		var wg sync.WaitGroup
+		for p := range 4 {
+			wg.Go(func() {
+				var last topics.Scheduled
+				for ev := 0; ; ev++ {
+					s, err := topic.PublishAfter(context.Background(), time.Duration(ev%5)*100*time.Microsecond, ev)
+					if err != nil {
+						wantErr(t, "PublishAfter", err, runtime.ErrClosed)
+						return
+					}
+					taken.Add(1)
+					if ev%3 == 0 && last.Cancel() {
+						canceled.Add(1)
+					}
+					last = s
+					if ev%50 == 0 {
+						name := fmt.Sprintf("p%d", p)
+						if r, err := topic.PublishEvery(name, tick(50*time.Microsecond), seconds()); err == nil {
+							defer r.Cancel()
+						} else if !errors.Is(err, runtime.ErrClosed) && !errors.Is(err, runtime.ErrNameTaken) {
+							t.Errorf("PublishEvery: %v", err)
+						}
+					}
+				}
+			})
+		}
+		time.Sleep(3 * time.Millisecond)
+		report, err := rt.Shutdown(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		troupetest.CheckAccount(t, report.Snapshot)
+		top, _ := report.Snapshot.Topic("t")
+		s := top.Scheduled
+		if s.Taken != uint64(taken.Load()) || s.Canceled != uint64(canceled.Load()) || s.Published+s.Canceled+s.Left != s.Taken {
+			t.Errorf("%+v; want %d taken, %d canceled", s, taken.Load(), canceled.Load())
+		}
+		published := s.Published
+		for _, r := range top.Recurring {
+			published += r.Published
+		}
+		if top.Total.Done != top.Accepted || published > top.Accepted || top.Undelivered.DeadLettered != s.Left {
+			t.Errorf("done %d of %d, published %d, dead letters %d of %d", top.Total.Done, top.Accepted, published, top.Undelivered.DeadLettered, s.Left)
+		}
+		if uint64(handled.Load()) != top.Accepted {
+			t.Errorf("handled %d of %d", handled.Load(), top.Accepted)
+		}
+	}
+}
+
+// tick is an interval.
+type tick time.Duration
+
+func (i tick) Period() time.Duration          { return time.Duration(i) }
+func (i tick) Next(after time.Time) time.Time { return after.Add(time.Duration(i)) }
+
 func TestScheduledThatIsRefusedIsADeadLetter(t *testing.T) {
 	for name, c := range map[string]struct {
 		topic  topics.Config

@@ -254,11 +254,11 @@ func (r *Recurring) advance(due, now time.Time) (tick, next time.Time, missed ui
 	}
 	tick = due
 	for {
-		if next, err = r.after(tick); err != nil || next.IsZero() || next.After(now) {
+		if next, err = r.after(tick); err != nil || next.IsZero() || next.After(time.Now()) {
 			return tick, next, missed, err
 		}
 		if missed++; missed == maxMissed {
-			next, err = r.after(now)
+			next, err = r.after(time.Now())
 			return tick, next, missed, err
 		}
 		tick = next

@@ -192,6 +192,7 @@ func TestRecurringThatIsRefusedIsCounted(t *testing.T) {
 		}
 		r.Cancel()
 		sub.Resume()
+		rt.Idle()
 
 		held := subscribe(t, topic, "block", ok, topics.SubscriberConfig{Capacity: 1})
 		held.Pause()
@@ -235,11 +236,31 @@ func TestLateTicksBecomeOne(t *testing.T) {
 		subscribe(t, topic, "s", handle)
 		every(t, topic, "p", new(stutter), seconds())
 		time.Sleep(14500 * time.Millisecond)
-		// The tick of 2 s is at 12.1 s by the time that its follower is known, and
-		// those of 3 to 12 s are due at once.
-		wantSlice(t, "handled", got.all(), "1s: 1", "12.1s: 2", "12.1s: 12", "13s: 13", "14s: 14")
-		if have := recurring(t, rt, "p"); have.Missed != 9 {
-			t.Errorf("%+v, want 9 missed", have)
+		wantSlice(t, "handled", got.all(), "1s: 1", "12.1s: 12", "13s: 13", "14s: 14")
+		if have := recurring(t, rt, "p"); have.Missed != 10 {
+			t.Errorf("%+v, want 10 missed", have)
+		}
+	})
+}
+
+// TestMissedTicksAreCountedUpToABound: a schedule that is asked for each of them must
+// not be asked for ever.
+func TestMissedTicksAreCountedUpToABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := troupetest.New(t)
+		topic := open(t, rt)
+		calls := 0
+		r := every(t, topic, "p", nexts(func(after time.Time) time.Time {
+			if calls++; calls == 2 {
+				time.Sleep(time.Hour)
+			}
+			return after.Add(time.Millisecond)
+		}), seconds())
+		time.Sleep(time.Hour + 10*time.Millisecond)
+		have := recurring(t, rt, "p")
+		r.Cancel()
+		if have.Missed != 100_000 || have.Published < 5 || calls > 100_100 {
+			t.Errorf("%+v after %d calls, want 100000 missed and some published since", have, calls)
 		}
 	})
 }

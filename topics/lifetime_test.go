@@ -111,7 +111,9 @@ func TestTakeCountsSuccesses(t *testing.T) {
 		topic := open(t, rt)
 		h := troupetest.NewHandler[int](t).On(1, troupetest.Fail(supervisor.RetryAfter(errBoom, time.Hour)))
 		sub := subscribe(t, topic, "s", h.Handle, topics.SubscriberConfig{Take: 1, Ordering: topics.Parked})
+		sub.Pause() // until all of them wait
 		publish(t, topic, 1, 2, 3)
+		sub.Resume()
 		n := ended(t, rt, sub)
 		h.WantEvents(2)
 		if n.Done != 1 || n.Dropped[supervisor.ReasonUnsubscribed] != 2 {

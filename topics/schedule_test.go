@@ -147,6 +147,27 @@ func play(t *testing.T, script []step) error {
 	return nil
 }
 
+func TestDueAtOnceIsInOrderOfTheCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		topic := open(t, troupetest.New(t))
+		var got, want notes[int]
+		subscribe(t, topic, "s", func(_ context.Context, ev int) error { got.add(ev); return nil })
+		at := time.Now().Add(time.Minute)
+		for n := range 1000 {
+			if n%3 == 0 {
+				if _, err := topic.PublishAt(t.Context(), at, n); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				after(t, topic, time.Minute, n)
+			}
+			want.add(n)
+		}
+		time.Sleep(time.Hour)
+		wantSlice(t, "handled", got.all(), want.all()...)
+	})
+}
+
 func TestPublishAtIsOfTheWallClockAndCarriesHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		topic := open(t, troupetest.New(t))

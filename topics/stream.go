@@ -76,9 +76,10 @@ func (t *Topic[T]) loop(ctx context.Context, name string, cfg SubscriberConfig, 
 			return <-h.outcome
 		case <-left:
 			cell.Interrupt(errLeft)
+			return errLeft
 		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		return context.Cause(ctx)
 	})
 	if err != nil {
 		return err
@@ -93,6 +94,9 @@ func (t *Topic[T]) loop(ctx context.Context, name string, cfg SubscriberConfig, 
 		<-cell.Done()
 	}()
 	for taken := uint64(0); cfg.Take == 0 || taken < cfg.Take; taken++ {
+		if ctx.Err() != nil { // it has ended during the body, and goes before what waits
+			return context.Cause(ctx)
+		}
 		select {
 		case h := <-events:
 			inHand = h.outcome
@@ -147,9 +151,10 @@ func (t *Topic[T]) Chan(ctx context.Context, name string, cfg ...SubscriberConfi
 			return nil
 		case <-left:
 			cell.Interrupt(errLeft)
+			return errLeft
 		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		return context.Cause(ctx)
 	})
 	if err != nil {
 		return nil, err

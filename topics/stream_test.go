@@ -104,8 +104,8 @@ func TestEventsEnd(t *testing.T) {
 				wantSlice(t, "events", got, c.got...)
 				wantErr(t, "end", err, c.want)
 				rt.Idle()
-				if n := account(t, rt).Total; n.Deliveries != 3 || n.Failures > 0 {
-					t.Errorf("account %+v", n)
+				if n := account(t, rt).Total; n.Deliveries != 3 || n.Done != uint64(len(got)) || n.Failures > 0 {
+					t.Errorf("account %+v, want %d done of 3", n, len(got))
 				}
 			})
 		})

@@ -2,6 +2,8 @@
 //
 //   - To publish and handle events, use [github.com/troupe-go/troupe/topics] on a
 //     runtime of [github.com/troupe-go/troupe/runtime].
+//   - To publish by the clock, use topics.Topic.PublishAfter, PublishAt and PublishEvery,
+//     the last with what [github.com/troupe-go/troupe/schedule] describes.
 //   - To say what a failure leads to, use [github.com/troupe-go/troupe/supervisor].
 //   - To put a timeout, a throttle, a circuit breaker and the like around handlers,
 //     use [github.com/troupe-go/troupe/middleware].

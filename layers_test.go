@@ -28,6 +28,7 @@ const (
 	cbor       = "github.com/fxamacker/cbor/v2"
 	gobreaker  = "github.com/sony/gobreaker/v2"
 	xtime      = "golang.org/x/time"
+	cron       = "github.com/robfig/cron/v3"
 )
 
 // layer is what a package may import beside the standard library: packages of
@@ -59,7 +60,7 @@ var layers = map[string]layer{
 	},
 	"topics": {
 		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", conc},
-		tests: []string{"troupetest", rapid, goleak, zap},
+		tests: []string{"troupetest", "schedule", rapid, goleak, zap},
 	},
 
 	// One encoding each, so that only its users link it. They need nothing of
@@ -72,6 +73,9 @@ var layers = map[string]layer{
 		code:  []string{"runtime", "actors", "supervisor", zap, gobreaker, xtime},
 		tests: []string{"topics", "deadletter", "troupetest", goleak},
 	},
+	// When something recurs. Topics know it by an interface only, so that who uses
+	// no cron expression links nothing of the library that reads them.
+	"schedule": {code: []string{cron}, tests: []string{"topics", "runtime"}},
 
 	"troupetest": {
 		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},
@@ -81,7 +85,7 @@ var layers = map[string]layer{
 
 // examples are programs: what a user may import, they may.
 var examples = layer{
-	code:  []string{"topics", "runtime", "middleware", "actors", "supervisor", "deadletter", "mailbox", zap},
+	code:  []string{"topics", "runtime", "middleware", "actors", "supervisor", "deadletter", "mailbox", "schedule", zap},
 	tests: []string{"troupetest", goleak},
 }
 
@@ -238,7 +242,7 @@ func mayImport(pkg string, l layer, test bool, imported string) bool {
 // TestDependencies holds what a program that imports Troupe gets beside it: what
 // go.mod requires directly has a row in the table of layers.
 func TestDependencies(t *testing.T) {
-	known := []string{protoactor, conc, zap, rapid, porcupine, goleak, protobuf, cbor, gobreaker, xtime}
+	known := []string{protoactor, conc, zap, rapid, porcupine, goleak, protobuf, cbor, gobreaker, xtime, cron}
 	data, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)

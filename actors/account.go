@@ -33,6 +33,17 @@ func (a *Account) Bury(d *Dead) bool {
 	return false
 }
 
+// BuryWaiting is Bury that waits for room. If the system gives up waiting before
+// there is any, d is dropped and counted.
+func (a *Account) BuryWaiting(d *Dead) {
+	d.ledger, d.tell = &a.ledger, &a.sys.obs
+	a.mu.Lock()
+	a.deliveries++
+	a.parked++
+	a.mu.Unlock()
+	a.sys.buryWaiting(d)
+}
+
 // Counts returns the account.
 func (a *Account) Counts() Counts {
 	a.mu.Lock()

@@ -197,6 +197,7 @@ type core struct {
 	freed      chan struct{}           // closed when a zombie ends, for a hook that waits to become one
 	full       bool                    // waits for room in the sink
 	abandon    bool                    // Abandon has been called
+	after      []func()                // to call when finished is closed
 }
 
 // name returns how people refer to the actor.

@@ -55,10 +55,10 @@ func (c *Cell[T]) settleRest() {
 		c.parked++
 		c.mu.Unlock()
 		c.gaveUp(h, reason, ErrStopped) // before waiting for room
-		c.buryWaiting(c.dead(h, reason, ErrStopped))
+		c.sys.buryWaiting(c.dead(h, reason, ErrStopped))
 	}
 	if c.unburied != nil {
-		c.buryWaiting(c.unburied)
+		c.sys.buryWaiting(c.unburied)
 		c.unburied = nil
 	}
 	if c.head != nil {
@@ -102,6 +102,7 @@ func (c *Cell[T]) settleRest() {
 	c.mu.Unlock()
 	c.source.Close()
 	close(c.finished)
+	c.afterDone()
 	c.sys.poke()
 	if discard && left > 0 && c.sys.obs.Dropped != nil {
 		e := c.event()
@@ -116,10 +117,10 @@ func (c *Cell[T]) settleRest() {
 }
 
 // buryWaiting waits for room in the sink, until the system may wait no longer.
-func (c *Cell[T]) buryWaiting(d *Dead) {
+func (s *System) buryWaiting(d *Dead) {
 	for {
 		room := make(chan struct{}, 1)
-		if c.sys.sink.Bury(d, func() {
+		if s.sink.Bury(d, func() {
 			select {
 			case room <- struct{}{}:
 			default:
@@ -129,7 +130,7 @@ func (c *Cell[T]) buryWaiting(d *Dead) {
 		}
 		select {
 		case <-room:
-		case <-c.sys.hard.Done():
+		case <-s.hard.Done():
 			d.Lost(ReasonDeadLettersUnavailable)
 			return
 		}

@@ -33,6 +33,7 @@ type Pool[T any] struct {
 
 	mu     sync.Mutex
 	ending bool
+	after  []func() // to call once done is closed
 }
 
 // pool is what a core knows of its [Pool].
@@ -119,6 +120,13 @@ func (s share[T]) Close() {
 	if s.p.open.Add(-1) == 0 {
 		s.Inbox.Close()
 		close(s.p.done)
+		s.p.mu.Lock()
+		after := s.p.after
+		s.p.after = nil
+		s.p.mu.Unlock()
+		for _, f := range after {
+			f()
+		}
 	}
 }
 
@@ -167,6 +175,27 @@ func (p *Pool[T]) Stop(rest Rest, reason string) {
 // Done is closed when all workers have stopped and every event of the mailbox has
 // its outcome, or is with the sink.
 func (p *Pool[T]) Done() <-chan struct{} { return p.done }
+
+// AfterDone has f called once Done is closed; see the method of Cell.
+func (p *Pool[T]) AfterDone(f func()) {
+	p.mu.Lock()
+	select {
+	case <-p.done:
+		p.mu.Unlock()
+		f()
+		return
+	default:
+	}
+	p.after = append(p.after, f)
+	p.mu.Unlock()
+}
+
+// Interrupt ends the contexts of all workers; see the method of Cell.
+func (p *Pool[T]) Interrupt(cause error) {
+	for _, c := range p.workers {
+		c.Interrupt(cause)
+	}
+}
 
 // Pause, Resume and Restart are those of each worker.
 func (p *Pool[T]) Pause() {

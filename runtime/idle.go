@@ -13,7 +13,8 @@ import (
 // Idle waits until every event that has been published has its outcome: nothing
 // is queued, in hand, waiting for its next attempt or on its way into the
 // dead-letter store, and no subscriber is starting, at one and the same moment. Publications of handlers count,
-// so a pipeline has flushed when Idle returns nil.
+// so a pipeline has flushed when Idle returns nil. Scheduled events count from
+// when they are due, recurring ones while they are produced and published.
 //
 // If ctx ends first, the error names what is still busy and wraps the cause. A
 // subscriber that is paused with events in its mailbox is busy.
@@ -68,7 +69,7 @@ func moved(s Snapshot) uint64 {
 	c := s.Total
 	n := c.Deliveries + c.Done + c.DeadLettered + c.TotalDropped() + c.Failures + c.Retries
 	for _, t := range s.Topics {
-		n += t.Accepted
+		n += t.Accepted + t.Scheduled.Taken - t.Scheduled.Pending - t.Scheduled.Due
 	}
 	return n
 }
@@ -92,6 +93,7 @@ func busyNow(s Snapshot) []string {
 		if what := doing(t.Undelivered); what != "" {
 			busy = append(busy, fmt.Sprintf("%s, without subscribers: %s", t.Name, what))
 		}
+		busy = append(busy, scheduling(t)...)
 	}
 	if s.Letters.Waiting > 0 {
 		busy = append(busy, fmt.Sprintf("dead-letter store: %d to write", s.Letters.Waiting))
@@ -115,7 +117,7 @@ func doing(c actors.Counts) string {
 // inert reports whether all that is busy are subscribers that only a person can
 // move: paused by an operator, or escalated.
 func inert(s Snapshot) bool {
-	if s.Letters.Waiting > 0 {
+	if s.Letters.Waiting > 0 || !unscheduled(s) {
 		return false
 	}
 	for _, t := range s.Topics {

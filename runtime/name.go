@@ -9,6 +9,10 @@ import (
 // maxName bounds names, which become metric labels, file names and URLs.
 const maxName = 200
 
+// CheckName returns what is wrong with a name that people will refer to something
+// by. It is how package topics checks those that are not the runtime's.
+func CheckName(name string) error { return validName(name) }
+
 // validName returns what is wrong with the name of a runtime, topic, subscriber
 // or group: parts of letters, digits, '-' and '_', joined by single dots.
 func validName(name string) error {

@@ -31,7 +31,8 @@ type Report struct {
 	Snapshot Snapshot `json:"snapshot"`
 }
 
-// Left is what a subscriber had not handled.
+// Left is what a subscriber had not handled or, without a name, what the topic
+// was to publish later.
 type Left struct {
 	Topic      string `json:"topic"`
 	Subscriber string `json:"subscriber"`
@@ -45,7 +46,11 @@ func (r Report) Err() error {
 	}
 	var parts []string
 	for _, l := range r.Left {
-		parts = append(parts, fmt.Sprintf("%s/%s: %d events dead-lettered", l.Topic, l.Subscriber, l.Events))
+		who := l.Topic + "/" + l.Subscriber
+		if l.Subscriber == "" {
+			who = l.Topic + ", scheduled"
+		}
+		parts = append(parts, fmt.Sprintf("%s: %d events dead-lettered", who, l.Events))
 	}
 	for _, name := range r.StillRunning {
 		parts = append(parts, name+": handler still runs")
@@ -65,6 +70,8 @@ var errDeadline = errors.New("runtime: shutdown deadline")
 // Shutdown ends the runtime. It
 //
 //  1. refuses publications from outside, subscriptions and topics ([ErrClosed]),
+//     ends recurring publications, and takes back what is scheduled and not due,
+//     which becomes dead letters, reason shutdown, unless the topic discards it,
 //  2. lets the pipeline flush: handlers may still publish,
 //  3. stops subscribers in reverse order of subscription,
 //  4. when ctx ends, ends the contexts of the handlers that still run, and
@@ -131,11 +138,13 @@ func (rt *Runtime) shutdown(ctx context.Context) {
 	end, cancel := rt.beyond(ctx)
 	defer cancel()
 	wait(end, subs) // those with many letters wait for room
+	_, _ = rt.settle(end, unscheduled)
 	rt.letters.flush(end)
 	rt.sys.GiveUp() // from here on nobody waits for room
 	final, cancelFinal := rt.beyond(end)
 	defer cancelFinal()
 	left := wait(final, subs)
+	_, _ = rt.settle(final, buried)
 	rt.letters.close(final)
 	if len(left) == 0 {
 		rt.sys.Close()
@@ -201,6 +210,16 @@ func (rt *Runtime) finish(began time.Time, left []*Subscription) {
 	for _, s := range slices.Concat(rt.past, rt.subs) {
 		if s.cell.Counts().Zombies > 0 || unfinished[s] {
 			r.StillRunning = append(r.StillRunning, s.topic+"/"+s.name)
+		}
+	}
+	for _, t := range snap.Topics {
+		if n := t.Scheduled.Left; n > 0 {
+			r.Left = append(r.Left, Left{Topic: t.Name, Events: n})
+		}
+		for _, e := range t.Recurring {
+			if e.Running > 0 {
+				r.StillRunning = append(r.StillRunning, t.Name+", every "+e.Name)
+			}
 		}
 	}
 	r.Clean = len(r.Left) == 0 && len(r.StillRunning) == 0 && r.Lost == 0

@@ -33,6 +33,7 @@ type Cell interface {
 	Restart()
 	Stop(rest actors.Rest, reason string)
 	Done() <-chan struct{}
+	AfterDone(f func())
 	Abandon() bool
 	Handles(ctx context.Context) bool
 }

@@ -47,8 +47,13 @@ type Publications struct {
 	Rejected  map[string]uint64 `json:"rejected"` // by reason
 	Unrouted  uint64            `json:"unrouted"` // accepted and without a subscriber
 	Waiting   int               `json:"waiting"`  // publishers held back at this moment
-	// Undelivered is the account of unrouted events that became dead letters.
+	// Undelivered is the account of events that became dead letters without a
+	// subscriber: unrouted ones, and scheduled ones that were refused or left.
 	Undelivered actors.Counts `json:"undelivered"`
+	// Scheduled is the account of events to be published later, and Recurring
+	// that of the producers, by name.
+	Scheduled Scheduled   `json:"scheduled"`
+	Recurring []Recurring `json:"recurring,omitempty"`
 }
 
 // Register returns the topic of that name and type, which create makes if there

@@ -36,6 +36,9 @@ func spawn[M any](rt *runtime.Runtime, name string, factory func() Behavior[M], 
 			return nil, err
 		}
 	}
+	if cfg.Take > 0 {
+		return nil, fmt.Errorf("Take %d: is for topics", cfg.Take)
+	}
 	t, err := rt.Register(name, reflect.TypeFor[M](), func() runtime.Topic {
 		return &direct[M]{name: name, refused: map[string]uint64{}}
 	})

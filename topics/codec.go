@@ -2,7 +2,6 @@ package topics
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 
@@ -64,12 +63,12 @@ func decode[T any](topic string, c Config, l runtime.Redelivered) (ev T, err err
 	return ev, nil
 }
 
-// survive calls the user's f on a goroutine of its own: a letter that is on its
-// way back must not be left there by a panic or Goexit.
+// survive calls the user's f on a goroutine of its own: neither a panic nor Goexit
+// must end what the call is part of.
 func survive(f func() error) error {
 	result := make(chan error, 1)
 	go func() {
-		err := errors.New("runtime.Goexit was called")
+		err := error(supervisor.ErrGoexit)
 		defer func() { result <- err }()
 		var e error
 		if r := panics.Try(func() { e = f() }); r != nil {

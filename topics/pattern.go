@@ -64,6 +64,7 @@ func subscribePattern[T any](rt *runtime.Runtime, pattern, name string, cell act
 	if reflect.TypeFor[T]() == reflect.TypeFor[Any]() {
 		cell.Payload = func(ev T) any { return any(ev).(Any).Event }
 	}
+	joined := take(&cell, cfg)
 	s := &patternSubscriber[T]{rt: rt, replay: !cfg.NoReplay}
 	sub, err := rt.AttachPattern(pattern, name, func(open []runtime.Topic) (runtime.Subscriber, error) {
 		pool, err := actors.SpawnPool(rt.Actors(), cell, func(in *mailbox.Inbox[T]) error {
@@ -75,7 +76,10 @@ func subscribePattern[T any](rt *runtime.Runtime, pattern, name string, cell act
 			}
 			return nil
 		})
-		s.Pool = pool
+		if err == nil {
+			s.Pool = pool
+			joined(pool)
+		}
 		return s, err
 	}, s.accepts, s.feed)
 	if err != nil {

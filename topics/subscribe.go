@@ -93,6 +93,17 @@ type SubscriberConfig struct {
 	Middleware []Middleware
 	// Group supervises the subscriber. Nil is the runtime's root.
 	Group *actors.Group
+	// Take ends the subscription once so many events have been handled; 1 is once.
+	// One that fails does not count, whether it is retried or becomes a dead
+	// letter. No further event begins, and what waits goes the way of
+	// DeadLetterRest. Zero is no end.
+	Take uint64
+	// DeadLetterRest makes dead letters of the events that wait when the
+	// subscription ends by itself: by Take, or with the loop of [Topic.Events] or
+	// the context of [Topic.Chan]. Else they are dropped and counted.
+	DeadLetterRest bool
+
+	joined func(leaver) // told of the subscriber before it handles anything
 }
 
 // actor returns the configuration as the tree takes it.
@@ -161,8 +172,15 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 	if err := around(t.rt, cfg.Middleware, &cell); err != nil {
 		return nil, t.subscribeError(name, err)
 	}
+	joined := take(&cell, cfg)
 	sub, err := t.rt.Attach(side[T]{t}, name, func() (runtime.Subscriber, error) {
 		c, err := t.start(cell, !cfg.NoReplay)
+		if err == nil {
+			joined(c)
+			if cfg.joined != nil {
+				cfg.joined(c)
+			}
+		}
 		return subscriber[T]{c, t}, err
 	})
 	if err != nil {
@@ -199,6 +217,9 @@ func typed[T any](c SubscriberConfig, cell *actors.CellConfig[T]) error {
 	if cell.Workers = c.Workers; c.Workers < 0 || c.Workers > actors.MaxWorkers {
 		fault("Workers %d: must be between 1 and %d, or 0 for 1", c.Workers, actors.MaxWorkers)
 	}
+	if c.Take > 0 && c.Workers > 1 {
+		fault("Take %d: must be without Workers, which would begin more than that", c.Take)
+	}
 	cell.Keyed = cell.Key != nil && (c.Workers > 1 || c.Ordering == Parked)
 	return errors.Join(faults...)
 }
@@ -220,6 +241,7 @@ type subscriber[T any] struct {
 // handler is a cell or a pool of cells.
 type handler[T any] interface {
 	runtime.Cell
+	Interrupt(cause error)
 	Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *actors.Redelivery) error
 }
 

@@ -47,6 +47,8 @@ type Config struct {
 	Correlate bool
 	// Replay is what is kept of the topic for subscribers to come.
 	Replay Replay
+	// Unpublished is what becomes of scheduled events at shutdown.
+	Unpublished Unpublished
 }
 
 func (c Config) withDefaults() Config {
@@ -64,6 +66,9 @@ func (c Config) validate(typ reflect.Type) error {
 	var faults []error
 	if c.Unrouted > DeadLetterUnrouted {
 		faults = append(faults, fmt.Errorf("Unrouted %d: must be CountUnrouted, RejectUnrouted or DeadLetterUnrouted", c.Unrouted))
+	}
+	if c.Unpublished > DiscardUnpublished {
+		faults = append(faults, fmt.Errorf("Unpublished %d: must be DeadLetterUnpublished or DiscardUnpublished", c.Unpublished))
 	}
 	if c.Replay.set() && c.Unrouted != CountUnrouted {
 		faults = append(faults, fmt.Errorf("Unrouted %d: must be CountUnrouted with a Replay, which keeps events without subscribers", c.Unrouted))
@@ -88,7 +93,8 @@ type Topic[T any] struct {
 	name    string
 	cfg     Config
 	keeper  *mailbox.Keeper[T]
-	account *actors.Account // of events that became dead letters for want of a subscriber
+	account *actors.Account // of events that became dead letters without a subscriber
+	later   later[T]
 
 	gate   sync.RWMutex
 	closed bool // guarded by gate
@@ -121,6 +127,7 @@ func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], er
 			account: actors.NewAccount(rt.Actors()), rejected: map[string]uint64{},
 		}
 		t.accepted, t.correlate = t.obs.Accepted, c.Correlate
+		t.later.t = t
 		if c.Replay.set() {
 			_ = t.keep(c.Replay) // which has been checked, and the log is new
 		}
@@ -310,9 +317,14 @@ type side[T any] struct{ t *Topic[T] }
 
 func (s side[T]) Name() string       { return s.t.name }
 func (s side[T]) Type() reflect.Type { return reflect.TypeFor[T]() }
-func (s side[T]) Drain()             { s.t.log.Drain() }
+
+func (s side[T]) Drain() {
+	s.t.later.drain()
+	s.t.log.Drain()
+}
 
 func (s side[T]) Close() {
+	s.t.later.close()
 	s.t.log.Close()
 	s.t.gate.Lock()
 	s.t.closed = true
@@ -322,6 +334,7 @@ func (s side[T]) Close() {
 func (s side[T]) Counts() runtime.Publications {
 	t := s.t
 	p := runtime.Publications{Waiting: t.log.Waiting(), Undelivered: t.account.Counts()}
+	t.later.account(&p)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p.Rejected, p.Unrouted = maps.Clone(t.rejected), t.unrouted

@@ -15,6 +15,7 @@ import (
 //
 //	Attempted  = Accepted + Σ Rejected
 //	Deliveries = Done + DeadLettered + Σ Dropped + Queued + InFlight + RetryWait + Parked
+//	Scheduled.Taken = Published + Canceled + Refused + Left + Discarded + Pending + Due
 //
 // and each sum is that of its parts. Once the runtime is closed, nothing may be
 // without an outcome any more.
@@ -51,8 +52,12 @@ func accountFaults(snap runtime.Snapshot) (faults []string) {
 			fault("%s: attempted %d, but accepted %d and rejected %v make %d", t.Name, p.Attempted, p.Accepted, p.Rejected, sum)
 		}
 		// Until the end, an unrouted event may be in one of the two accounts only.
-		if closed && p.Undelivered.Deliveries > p.Unrouted || p.Unrouted > p.Accepted {
-			fault("%s: accepted %d, unrouted %d, of them undelivered %d", t.Name, p.Accepted, p.Unrouted, p.Undelivered.Deliveries)
+		if s := p.Scheduled; closed && p.Undelivered.Deliveries > p.Unrouted+s.Refused+s.Left || p.Unrouted > p.Accepted {
+			fault("%s: accepted %d, unrouted %d, scheduled and refused %d or left %d, undelivered %d",
+				t.Name, p.Accepted, p.Unrouted, s.Refused, s.Left, p.Undelivered.Deliveries)
+		}
+		if b := p.Scheduled.Balance(); b != 0 || closed && p.Scheduled.Pending+p.Scheduled.Due > 0 {
+			fault("%s: scheduled events exceed their outcomes by %d: %+v", t.Name, b, p.Scheduled)
 		}
 		var sum actors.Counts
 		for _, s := range t.Subscribers {

@@ -48,7 +48,7 @@ type CursorConfig[T any] struct {
 	// condition.
 	Discarded func(Item[T])
 	// Dropped is told how many events an overflow policy has dropped or handed
-	// to Overflowed, with nothing locked: by the consumer, or by a publisher or
+	// to Overflowed, or Filter did not want, with nothing locked: by the consumer, or by a publisher or
 	// an onlooker, whose call may then come a little after [Cursor.Inspect]
 	// shows it.
 	Dropped func(Drops)

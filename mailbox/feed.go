@@ -13,10 +13,9 @@ type feeder interface {
 	underWay() uint64 // publications that cannot be absorbed yet
 	ended() bool      // detached and absorbed to its end
 	link() *feedLink
-
-	// With nothing locked, or locked:
-
-	park() // the next publication wakes it
+	// park has the next publication wake it. Who finds it parked relies on that, so
+	// it must not be half done when another one looks.
+	park()
 
 	// With nothing locked:
 
@@ -206,20 +205,21 @@ func (f *feed[T, E]) help() (wanted, again bool, news Drops) {
 // relieve is called by a publisher that finds no room: what the filter does not
 // want makes some, also if it is not published completely yet.
 func (f *feed[T, E]) relieve() {
-	if f.in.cfg.Filter != nil {
-		f.park()
-	}
-	f.absorbFor()
-}
-
-func (f *feed[T, E]) absorbFor() {
-	f.in.tell(f.absorbed())
+	f.in.tell(f.absorbed(f.in.cfg.Filter != nil))
 	f.settled()
 }
 
-func (f *feed[T, E]) absorbed() Drops {
+func (f *feed[T, E]) absorbFor() {
+	f.in.tell(f.absorbed(false))
+	f.settled()
+}
+
+func (f *feed[T, E]) absorbed(park bool) Drops {
 	f.in.mu.Lock()
 	defer f.in.mu.Unlock()
+	if park {
+		f.park() // B1
+	}
 	f.absorb()
 	return f.in.news()
 }

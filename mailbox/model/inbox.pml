@@ -544,7 +544,13 @@ sleep:
 			atomic { f = 0; gathered = 0; mu = false };
 			Ready();                                                        /* B2: saves a B5 that looks again */
 			if
-			:: found -> found = false; goto look
+#ifndef MUTANT_SLEEP_THOUGH_DRAINED
+			:: leaving -> Drained()         /* after Ready, which may have taken the sign of it */
+#endif
+			:: else
+			fi;
+			if
+			:: found || over -> found = false; over = false; goto look
 			:: else
 			fi
 		:: else ->

@@ -186,7 +186,6 @@ var models = []struct {
 		large: []size{
 			{"CONS=1", "DEAF=1", "FILTER=1", "CAP=1", "PRODS=3"},
 			{"CONS=1", "LOOPS=1", "FILTER=1", "CAP=1", "STUCK=1"},
-			{"CONS=2", "LOOPS=1", "PRODS=1", "INJECT=1", "STUCK=1"},
 			{"CONS=2", "LOOPS=1", "PRODS=1", "PAUSED=1"},
 		},
 		mutants: map[string]mutant{
@@ -211,6 +210,7 @@ var models = []struct {
 			"QUIET_WITHOUT_LOOK":       {size{"CONS=1", "LOOPS=1", "FEEDS=2"}, "taken=="},
 			"NOT_PARKED_AGAIN":         {size{"CONS=1", "LOOPS=1", "FILTER=1"}, "taken=="},
 			"PARKED_WITHOUT_LOOK":      {size{"CONS=1", "LOOPS=1", "FILTER=1"}, "taken=="},
+			"SLEEP_THOUGH_DRAINED":     {size{"CONS=1", "LOOPS=1", "FILTER=1", "PRODS=1", "DRAIN=1"}, "leaving"},
 			"DRAINED_NOT_TOLD":         {size{"CONS=1", "LOOPS=1", "FILTER=1", "PRODS=1", "DRAIN=1"}, "leaving"},
 			"ABSORBED_NOT_PUBLISHED":   {size{"CONS=1", "DEAF=1", "FILTER=1", "CAP=1"}, "queued=="},
 			"NO_PARK_FOR_WAITERS":      {size{"CONS=1", "DEAF=1", "FILTER=1", "CAP=2", "PRODS=3"}, "queued=="},

@@ -128,6 +128,21 @@ func TestNothingIsMissedOnTheWayToSleep(t *testing.T) {
 	})
 }
 
+// A consumer that takes the last event there is leaves the feeds parked, so that the
+// next publication wakes another one while it is at work.
+func TestTakingTheLastEventHasTheNextOneWakeSomebody(t *testing.T) {
+	w := newWindow(t, mailbox.CursorConfig[int]{Shared: true})
+	publish(t, w.log, 1)
+	if _, ok := w.r.Next(); !ok {
+		t.Fatal("Next() = nothing, want 1")
+	}
+	w.wakes = 0
+	publish(t, w.log, 2)
+	if w.wakes == 0 {
+		t.Error("nobody is woken for the second event while the first is in hand")
+	}
+}
+
 // A mailbox that drains and sleeps is told when the last publication that it waits
 // for is one that its filter does not want.
 func TestFilteredEventEndsDraining(t *testing.T) {

@@ -90,7 +90,7 @@ bool sig[CONS], paused[CONS], owned[CONS];
 byte stuck, left, stopped;                  /* bits: handler never returns; has drained; is paused for good */
 byte holds;                                 /* in the hands of the holder */
 
-byte waiting, queued, queue[PRODS + 1], hungry;
+byte waiting, queued, queue[4], hungry;
 bool whungry[PRODS], wready[PRODS];
 
 byte total, taken;                          /* ghost: wanted events published and handed out */
@@ -264,7 +264,7 @@ inline Refresh() {
 		od;
 		queued = x; k = x;
 		do
-		:: k < PRODS + 1 -> queue[k] = 0; k++
+		:: k < 4 -> queue[k] = 0; k++
 		:: else -> break
 		od;
 		k = 0; x = 0
@@ -386,16 +386,9 @@ look:
 				:: waited && !whungry[p] -> whungry[p] = true; hungry++
 				:: else
 				fi;
-				k = queued;
-				if
-				:: whungry[p] ->
-					do
-					:: k > 0 -> queue[k] = queue[k - 1]; k--
-					:: else -> break
-					od
-				:: else
-				fi;
-				queue[k] = p; queued++; k = 0;
+				queue[2] = (whungry[p] -> queue[1] : queue[2]);             /* the hungry go first */
+				queue[1] = (whungry[p] -> queue[0] : queue[1]);
+				queue[(whungry[p] -> 0 : queued)] = p; queued++;
 				waiting++                                                   /* W1 */
 			};
 			Refresh();                                                      /* W2 */

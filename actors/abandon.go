@@ -36,7 +36,7 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 	c.box.gen.Add(1)
 	sig := new(atomic.Uint32)
 	c.sig.Store(sig)
-	next := &loop[T]{c: c, r: c.saved, sig: sig, stride: 1, last: c.since}
+	next := &loop[T]{c: c, r: c.saved.Clone(), sig: sig, stride: 1, last: c.since}
 	if c.cur != nil {
 		h := *c.cur // the handler may still ask for the facts of its own
 		next.cur = &h

@@ -205,6 +205,7 @@ func (b *box) deliver() {
 		b.system, b.user = nil, nil
 		b.posted.Store(false)
 		b.mu.Unlock()
+		b.w.pass() // hooks may take their time, and it may have been woken for an event
 		for _, m := range system {
 			switch m.(type) {
 			case *actor.SuspendMailbox:

@@ -15,17 +15,20 @@ func (c *Cell[T]) stopped() {
 	}
 	c.detach()
 	c.mu.Lock()
-	if !c.ending {
+	alone := !c.ending
+	if alone {
 		// The supervisor's doing.
 		c.ending = true
 		c.stopReason = supervisor.ReasonStopped
 		c.rest.Store(uint32(DeadLetterRest))
-		if c.pool != nil {
-			defer c.pool.stopAll(DeadLetterRest, supervisor.ReasonStopped)
-		}
 	}
 	c.condition = StateStopped
 	c.mu.Unlock()
+	if alone && c.pool != nil {
+		// Before what is left is settled: a dead letter that is given back later
+		// would find nobody.
+		c.pool.stopAll(DeadLetterRest, supervisor.ReasonStopped)
+	}
 	c.sys.owned.Go(c.settleRest)
 }
 

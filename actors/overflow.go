@@ -29,8 +29,11 @@ func guarded[T, R any](c *Cell[T], what string, of func(T) R) func(T) R {
 		return nil
 	}
 	return func(ev T) (r R) {
-		defer c.noteFault(what)
-		return of(ev)
+		returned := false
+		defer c.noteFault(what, &returned)
+		r = of(ev)
+		returned = true
+		return r
 	}
 }
 
@@ -41,17 +44,24 @@ func (c *Cell[T]) guardedFilter(filter func(T, *mailbox.Meta) bool) func(T, *mai
 	}
 	return func(ev T, m *mailbox.Meta) (wanted bool) {
 		wanted = true
-		defer c.noteFault("filter")
-		return filter(ev, m)
+		returned := false
+		defer c.noteFault("filter", &returned)
+		wanted = filter(ev, m)
+		returned = true
+		return wanted
 	}
 }
 
 // noteFault is deferred by a call of the user's code that the mailbox makes.
-func (c *Cell[T]) noteFault(what string) {
-	if r := recover(); r != nil {
-		err := fmt.Errorf("actors: %s: %w", what, &supervisor.PanicError{Value: r, Stack: trimmed(callers())})
-		c.keyFault.Store(&err)
+func (c *Cell[T]) noteFault(what string, returned *bool) {
+	if *returned {
+		return
 	}
+	err := fmt.Errorf("actors: %s: %w", what, supervisor.ErrGoexit)
+	if r := recover(); r != nil {
+		err = fmt.Errorf("actors: %s: %w", what, &supervisor.PanicError{Value: r, Stack: trimmed(callers())})
+	}
+	c.keyFault.Store(&err)
 }
 
 // overflowed receives what a DeadLetter mailbox has no room for, with the
@@ -102,6 +112,10 @@ func (c *Cell[T]) filtered(it mailbox.Item[T]) {
 
 // dropped tells what an overflow policy has done, with nothing locked.
 func (c *Cell[T]) dropped(d mailbox.Drops) {
+	c.sys.poke() // a filtered event may be the last that anybody waits for, and wakes nobody
+	if d.Lost()+d.Overflowed == 0 {
+		return
+	}
 	c.mu.Lock()
 	untold := c.untold
 	c.untold = 0

@@ -93,8 +93,10 @@ func SpawnPool[T any](sys *System, cfg CellConfig[T], feed func(*mailbox.Inbox[T
 			return nil
 		})
 		if err != nil {
-			p.open.Add(int32(i - len(p.workers)))
 			p.Stop(DeadLetterRest, supervisor.ReasonStopped)
+			if p.open.Add(int32(i-len(p.workers))) == 0 {
+				p.in.Close() // those that were there have left already
+			}
 			return nil, err
 		}
 		p.spawned.Store(int32(i + 1))

@@ -49,7 +49,7 @@ type CursorConfig[T any] struct {
 	// that a newer one of its key has replaced.
 	Discarded func(it Item[T], by Overflow)
 	// Dropped is told how many events an overflow policy has dropped or handed
-	// to Overflowed, with nothing locked: by the consumer, or by a publisher or
+	// to Overflowed, or Filter did not want, with nothing locked: by the consumer, or by a publisher or
 	// an onlooker, whose call may then come a little after [Cursor.Inspect]
 	// shows it.
 	Dropped func(Drops)

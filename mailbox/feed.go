@@ -13,10 +13,9 @@ type feeder interface {
 	underWay() uint64 // publications that cannot be absorbed yet
 	ended() bool      // detached and absorbed to its end
 	link() *feedLink
-
-	// With nothing locked, or locked:
-
-	park() // the next publication wakes it
+	// park has the next publication wake it. Who finds it parked relies on that, so
+	// it must not be half done when another one looks.
+	park()
 
 	// With nothing locked:
 
@@ -44,6 +43,7 @@ type feed[T, E any] struct {
 	topic   string
 	convert func(T) E
 	waiting uint64 // events of it in the inbox
+	asked   uint64 // sequence number of the event that the inbox was asked to judge last
 }
 
 // Feed makes log feed the inbox. Items have the name of the topic. convert must not
@@ -55,7 +55,7 @@ func Feed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(T) E) 
 	if _, err := attachFeed(in, log, topic, convert, nil); err != nil {
 		return err
 	}
-	in.rouse(false) // to park the newcomer
+	in.rouse(false) // B4: to park the newcomer
 	return nil
 }
 
@@ -79,6 +79,12 @@ func attachFeed[T, E any](in *Inbox[E], log *Log[T], topic string, convert func(
 	}
 	if in.add(f) {
 		f.detach() // it ends, and absorbs no more than it has been given by now
+		if in.closed() {
+			f.close() // nobody else will
+		}
+	}
+	if in.cfg.Filter != nil && c.overflow.gates() {
+		f.relieve() // publishers that wait already have done so before it was there
 	}
 	return c, nil
 }
@@ -98,7 +104,7 @@ func (f *feed[T, E]) begin(k *Keeper[T]) error {
 		return err
 	}
 	for _, it := range kept {
-		f.in.put(f, Item[E]{Event: f.convert(it.Event), Topic: f.topic, Seq: it.Seq, PublishedAt: it.PublishedAt, Meta: it.Meta})
+		f.in.put(f, Item[E]{Event: f.convert(it.Event), Topic: f.topic, Seq: it.Seq, PublishedAt: it.PublishedAt, Meta: it.Meta}, true)
 	}
 	f.publish()
 	return nil
@@ -128,10 +134,13 @@ func (f *feed[T, E]) absorb() {
 			break
 		}
 		if state == slotReady {
+			seq := r.pos() + 1
+			again := f.asked == seq // the first time has ended its goroutine
+			f.asked = seq
 			f.in.put(f, Item[E]{
-				Event: f.convert(s.v), Topic: f.topic, Seq: r.pos() + 1, // C2
+				Event: f.convert(s.v), Topic: f.topic, Seq: seq, // C2
 				PublishedAt: r.seg.publishedAt(uint64(i)), Meta: r.seg.metaAt(uint64(i)),
-			})
+			}, !again)
 		} else {
 			r.tombs++
 		}
@@ -174,55 +183,71 @@ func (f *feed[T, E]) ended() bool {
 }
 
 // maxHelp is how many times a publisher looks for another event that the filter
-// wants before it leaves that to the consumer.
+// wants before it leaves that to the consumer, unless publishers wait for room.
 const maxHelp = 16
 
 // wake is called by a publisher that has taken the cursor off the list of
 // sleepers. With a filter it looks whether there is anything to wake for, so that
 // what nobody wants costs no wake-up.
 func (f *feed[T, E]) wake() {
-	in := f.in
-	for range maxHelp {
-		if in.cfg.Filter == nil || f.c.end.Load() != noLimit {
-			break // a consumer that leaves waits for the end of what is under way
+	quiet := false
+	defer func() { // the filter may end this goroutine
+		if !quiet {
+			f.in.push(&f.feedLink)
+			f.in.rouse(false)
 		}
-		in.mu.Lock()
-		f.absorb()
-		wanted, again := in.turns.ready > 0, false
-		// While publishers wait, what the filter does not want is room for them.
-		if !wanted || f.c.log.waiting.Load() > 0 {
-			f.park()          // B1
-			again = f.ready() // B2
-		}
-		news := in.news()
-		in.mu.Unlock()
-		in.tell(news)
+	}()
+	if f.in.cfg.Filter == nil {
+		return
+	}
+	for n := 1; ; n++ {
+		wanted, again, news := f.help()
+		f.in.tell(news)
 		f.settled()
-		if wanted {
-			break
-		}
 		if !again {
+			quiet = !wanted
+			return
+		}
+		if n >= maxHelp && f.c.log.waiting.Load() == 0 {
 			return
 		}
 	}
-	in.push(&f.feedLink)
-	in.rouse(false)
+}
+
+// help absorbs, and reports whether there is something for a consumer, and whether
+// there is more to absorb.
+func (f *feed[T, E]) help() (wanted, again bool, news Drops) {
+	in := f.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	f.absorb()
+	wanted = in.turns.ready > 0 || f.ended() // that it is drained is news, too
+	// While publishers wait, what the filter does not want is room for them.
+	if !wanted || f.c.log.waiting.Load() > 0 {
+		f.park()          // B1
+		again = f.ready() // B2
+	}
+	return wanted, again, in.news()
 }
 
 // relieve is called by a publisher that finds no room: what the filter does not
 // want makes some, also if it is not published completely yet.
 func (f *feed[T, E]) relieve() {
-	if f.in.cfg.Filter != nil {
-		f.park()
-	}
-	f.absorbFor()
+	f.in.tell(f.absorbed(f.in.cfg.Filter != nil))
+	f.settled()
 }
 
 func (f *feed[T, E]) absorbFor() {
-	f.in.mu.Lock()
-	f.absorb()
-	news := f.in.news()
-	f.in.mu.Unlock()
-	f.in.tell(news)
+	f.in.tell(f.absorbed(false))
 	f.settled()
+}
+
+func (f *feed[T, E]) absorbed(park bool) Drops {
+	f.in.mu.Lock()
+	defer f.in.mu.Unlock()
+	if park {
+		f.park() // B1
+	}
+	f.absorb()
+	return f.in.news()
 }

@@ -25,6 +25,7 @@ func (d Drops) minus(e Drops) Drops {
 	d.Newest -= e.Newest
 	d.Superseded -= e.Superseded
 	d.Overflowed -= e.Overflowed
+	d.Filtered -= e.Filtered
 	return d
 }
 
@@ -52,11 +53,17 @@ func (d Drops) minus(e Drops) Drops {
 //	B2 state.Load()            after B1: a publication that missed B1 is seen here
 //	B3 woken push              the publisher, who has taken the feed off that list
 //	B4 rouse()                 after B3: wakes a consumer that is idle
-//	B5 woken.Load()            after the consumer is marked idle: a B4 that found it awake is seen here
+//	B5 woken.Load(), ready()   after the consumer is marked idle: a B4 that found it awake is seen here,
+//	                           and so is what another consumer has gathered meanwhile
 //
 // With several consumers, one that takes an event either sees another one that may
 // be taken, and rouses somebody for it, or has parked the feeds since it looked
-// (B1, B2), so that the next publication does.
+// (B1, B2), so that the next publication does. Who gathers parks before it looks: what
+// has woken a feed may be hidden by an earlier publication that is under way.
+//
+// A feed with a filter is parked whenever a publisher waits for room (after W1, see
+// [Log]), even if every consumer is stuck: the publishers absorb, for what the filter
+// does not want is room.
 type Inbox[E any] struct {
 	cfg    CursorConfig[E]
 	cap    int
@@ -71,6 +78,7 @@ type Inbox[E any] struct {
 	total Drops
 	told  Drops
 	ended bool // detached: no feed gets further events
+	gone  bool // closed
 }
 
 // unboundedSpares is how many nodes an inbox without a bound keeps for use.
@@ -111,10 +119,15 @@ func (in *Inbox[E]) add(f feeder) (ended bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.feeds = append(in.feeds, f)
-	l := f.link()
-	l.dirty = true
-	in.dirty = append(in.dirty, l)
+	in.push(f.link()) // a consumer is to park it
 	return in.ended
+}
+
+// closed reports whether nobody reads the inbox any more.
+func (in *Inbox[E]) closed() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.gone
 }
 
 // Capacity returns how many events may wait; 0 means without bound.
@@ -125,23 +138,35 @@ func (in *Inbox[E]) Capacity() int {
 	return in.cap
 }
 
-// put takes an event over from f. The caller holds mu.
-func (in *Inbox[E]) put(f feeder, it Item[E]) {
-	in.total.Accepted++
+// judge asks the user's functions about an event. They may end the goroutine, so
+// nothing may have changed by then, and mu must be given back by a deferred call.
+func (in *Inbox[E]) judge(it Item[E]) (wanted bool, key string, lane int) {
 	if in.cfg.Filter != nil && !in.cfg.Filter(it.Event, it.Meta) {
+		return false, "", 0
+	}
+	if in.cfg.Priority != nil {
+		lane = min(max(in.cfg.Priority(it.Event), 0), len(in.turns.lanes)-1)
+	}
+	if in.cfg.Key != nil {
+		key = in.cfg.Key(it.Event)
+	}
+	return true, key, lane
+}
+
+// put takes an event over from f, without asking about it if asking has not come to
+// an end before. The caller holds mu.
+func (in *Inbox[E]) put(f feeder, it Item[E], ask bool) {
+	wanted, key, lane := true, "", 0
+	if ask {
+		wanted, key, lane = in.judge(it)
+	}
+	in.total.Accepted++
+	if !wanted {
 		in.total.Filtered++
 		if in.cfg.Filtered != nil {
 			in.cfg.Filtered(it)
 		}
 		return
-	}
-	lane := 0
-	if in.cfg.Priority != nil {
-		lane = min(max(in.cfg.Priority(it.Event), 0), len(in.turns.lanes)-1)
-	}
-	var key string
-	if in.cfg.Key != nil {
-		key = in.cfg.Key(it.Event)
 	}
 	if in.cfg.Overflow == Latest {
 		if n := in.turns.latest[key]; n != nil {
@@ -206,10 +231,11 @@ func (in *Inbox[E]) absorb() (moved []feeder) {
 	return moved
 }
 
-// gather makes dirty the feeds that publishers have woken. The caller holds mu.
-func (in *Inbox[E]) gather() {
+// gather makes dirty the feeds that publishers have woken, and reports whether there
+// were any: the sign that something has come is gone then. The caller holds mu.
+func (in *Inbox[E]) gather() bool {
 	if in.woken.Load() == nil {
-		return
+		return false
 	}
 	for l := in.woken.Swap(nil); l != nil; {
 		next := l.next
@@ -221,6 +247,7 @@ func (in *Inbox[E]) gather() {
 		}
 		l = next
 	}
+	return true
 }
 
 // push is called by a publisher who has taken l off its log's list of sleepers.
@@ -248,7 +275,7 @@ func (in *Inbox[E]) news() Drops {
 // tell follows absorbing, with nothing locked: room may have come, and slots may
 // be cleared.
 func (in *Inbox[E]) tell(news Drops) {
-	if news.Lost()+news.Overflowed > 0 && in.cfg.Dropped != nil {
+	if news.Lost()+news.Overflowed+news.Filtered > 0 && in.cfg.Dropped != nil {
 		in.cfg.Dropped(news)
 	}
 }
@@ -256,10 +283,25 @@ func (in *Inbox[E]) tell(news Drops) {
 // pop makes the next event that r's consumer may have its item, false if there is
 // none. The key of the one before is given back.
 func (in *Inbox[E]) pop(r *Reader[E]) bool {
+	ok, moved, more, over, news := in.turn(r)
+	in.tell(news)
+	for _, f := range moved {
+		f.settled()
+	}
+	if more || over {
+		in.rouse(over)
+	}
+	return ok
+}
+
+// turn is pop without what is done with nothing locked: moved feeds are to be settled,
+// and somebody may be to be roused.
+func (in *Inbox[E]) turn(r *Reader[E]) (ok bool, moved []feeder, more, over bool, news Drops) {
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	in.turns.release(r.item.key)
 	r.item.key = nil
-	moved := in.absorb() // what has come may replace or precede what waits
+	moved = in.absorb() // what has come may replace or precede what waits
 	n := in.turns.next(r.rest)
 	if n != nil {
 		r.boxed++
@@ -274,18 +316,9 @@ func (in *Inbox[E]) pop(r *Reader[E]) bool {
 		r.item.run[0].v = it.Event
 		r.run, r.k, r.plain = r.item.run[:], 0, 0 // it has its metadata with it
 	}
-	more := in.shared && in.more()
-	over := in.shared && in.ended && in.turns.len() == 0
-	news := in.news()
-	in.mu.Unlock()
-	in.tell(news)
-	for _, f := range moved {
-		f.settled()
-	}
-	if more || over {
-		in.rouse(over)
-	}
-	return n != nil
+	more = in.shared && in.more()
+	over = in.shared && in.ended && in.turns.len() == 0
+	return n != nil, moved, more, over, in.news()
 }
 
 // more reports whether there is work for another consumer, and has the next
@@ -315,12 +348,12 @@ func (in *Inbox[E]) rouse(all bool) {
 // Inject puts an event at the front of those that wait, whatever the capacity and
 // the filter. Its key is respected.
 func (in *Inbox[E]) Inject(it Item[E]) {
-	in.mu.Lock()
-	in.total.Injected++
 	var key string
 	if in.cfg.Key != nil {
 		key = in.cfg.Key(it.Event)
 	}
+	in.mu.Lock()
+	in.total.Injected++
 	in.turns.inject(it, key)
 	in.mu.Unlock()
 	in.rouse(false)
@@ -375,22 +408,25 @@ func (in *Inbox[E]) LenFrom(*Reader[E]) int { return in.Len() }
 // Inspect calls f with what has been done so far, after taking over what the
 // mailbox lags behind, and keeps that from changing until f returns.
 func (in *Inbox[E]) Inspect(f func(Drops)) {
-	in.mu.Lock()
-	feeds := in.feeds
-	for _, f := range feeds {
-		f.absorb()
-	}
-	d := in.total
-	for _, f := range feeds {
-		d.UnderWay += f.underWay()
-	}
-	news := in.news()
-	f(d)
-	in.mu.Unlock()
+	feeds, news := in.inspect(f)
 	in.tell(news)
 	for _, f := range feeds {
 		f.settled()
 	}
+}
+
+func (in *Inbox[E]) inspect(f func(Drops)) ([]feeder, Drops) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, f := range in.feeds {
+		f.absorb()
+	}
+	d := in.total
+	for _, f := range in.feeds {
+		d.UnderWay += f.underWay()
+	}
+	f(d)
+	return in.feeds, in.news()
 }
 
 // Sleep has the next publication wake a consumer: see [Cursor.Sleep].
@@ -403,8 +439,9 @@ func (in *Inbox[E]) Sleep() {
 	}
 }
 
-// Sleeps reports whether a publication is still to come; see [Cursor.Sleeps].
-func (in *Inbox[E]) Sleeps() bool { return in.woken.Load() == nil } // B5
+// Sleeps reports whether a publication is still to come; see [Cursor.Sleeps]. It looks
+// at everything: who has found this consumer awake may have left no other sign.
+func (in *Inbox[E]) Sleeps() bool { return in.woken.Load() == nil && !in.ready() } // B5
 
 // ready reports whether pop has something to do.
 func (in *Inbox[E]) ready() bool {
@@ -413,8 +450,11 @@ func (in *Inbox[E]) ready() bool {
 	if in.turns.ready > 0 {
 		return true
 	}
-	in.gather()
+	gathered := in.gather()
 	for _, l := range in.dirty {
+		if gathered {
+			l.f.park() // B1
+		}
 		if l.f.ready() { // B2
 			return true
 		}
@@ -454,6 +494,7 @@ func (in *Inbox[E]) Detach() {
 // Close ends the inbox; see [Cursor.Close].
 func (in *Inbox[E]) Close() {
 	in.mu.Lock()
+	in.gone = true
 	feeds := in.feeds
 	in.mu.Unlock()
 	for _, f := range feeds {

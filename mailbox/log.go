@@ -352,12 +352,22 @@ func (l *Log[T]) slots(size int) []slot[T] {
 // became ready.
 func (l *Log[T]) wakeSleepers(seg *segment[T], i uint64) {
 	seg.mark(i) // nobody is in a hurry: let the event have its exact time
-	for c := l.sleepers.Swap(nil); c != nil; {
-		next := c.nextSleeper
-		c.nextSleeper = nil
-		c.parked.Store(false) // before wake: a mailbox that sleeps again from here on pushes itself again
-		c.wake()
-		c = next
+	l.wakeAll(l.sleepers.Swap(nil))
+}
+
+// wakeAll wakes c and those behind it, all of them: a filter may end the goroutine.
+func (l *Log[T]) wakeAll(c *Cursor[T]) {
+	defer func() {
+		if c != nil {
+			l.wakeAll(c)
+		}
+	}()
+	for c != nil {
+		woken := c
+		c = c.nextSleeper
+		woken.nextSleeper = nil
+		woken.parked.Store(false) // before wake: a mailbox that sleeps again from here on pushes itself again
+		woken.wake()
 	}
 }
 

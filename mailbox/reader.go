@@ -54,6 +54,19 @@ type Item[T any] struct {
 	Injected    any // what came with it by [Inbox.Inject]
 }
 
+// Clone returns a checkpoint that shares nothing with r, whose owner may still ask
+// for the facts of the event in hand.
+func (r *Reader[T]) Clone() Reader[T] {
+	c := *r
+	if c.in != nil {
+		c.item = &boxed[T]{Item: r.item.Item, key: r.item.key, run: r.item.run}
+		if r.run != nil {
+			c.run = c.item.run[:]
+		}
+	}
+	return c
+}
+
 // Next takes the next event, false if there is none now. It does not block.
 // The event stays in the log until Publish has made the position known.
 func (r *Reader[T]) Next() (v T, ok bool) {

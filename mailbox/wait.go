@@ -81,7 +81,9 @@ func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
 	l.waiting.Add(1) // W1
 	l.refresh()      // W2
 	l.mu.Unlock()
-	l.relieve(pos) // an inbox that is full no more says so to those that wait by now
+	// An inbox that is full no more says so to those that wait by now; and one that is
+	// not full yet may be when what a filter does not want is all that is in the way.
+	l.relieve(noLimit)
 
 	tick := time.NewTicker(stillEvery)
 	defer tick.Stop()

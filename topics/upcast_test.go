@@ -176,7 +176,7 @@ func TestUpcastThatFailsLeavesTheLetterOpen(t *testing.T) {
 	}{
 		"error":  {cfg: topics.Config{Version: 3, Upcasts: boom(func() error { return errBoom })}, is: errBoom, says: "upcast topics_test.orderV1 of orders from version 1 to 2: boom"},
 		"panic":  {cfg: topics.Config{Version: 3, Upcasts: boom(func() error { panic("ouch") })}, says: "from version 1 to 2: panic: ouch"},
-		"goexit": {cfg: topics.Config{Version: 3, Upcasts: boom(func() error { goruntime.Goexit(); return nil })}, says: "from version 1 to 2: runtime.Goexit"},
+		"goexit": {cfg: topics.Config{Version: 3, Upcasts: boom(func() error { goruntime.Goexit(); return nil })}, says: "from version 1 to 2: supervisor: handler called runtime.Goexit"},
 		"garbage": {cfg: topics.Config{Version: 3, Upcasts: orderUpcasts}, edit: func(l *deadletter.Letter) { l.Payload = []byte("{") },
 			says: "from version 1 to 2: unexpected end"},
 		"of the user": {cfg: topics.Config{Version: 3, Upcasts: orderUpcasts}, edit: func(l *deadletter.Letter) { l.Payload = []byte(`{"Name":"Ada"}`) },

@@ -32,7 +32,8 @@ type Cell[T any] struct {
 	loop  *loop[T]
 	saved mailbox.Reader[T] // the loop's reader at its last checkpoint
 	cur   *held[T]          // in hand, if it was held before
-	lane  []*held[T]        // redeliveries that wait
+	lane  []*held[T]        // redeliveries, and what the actor's own machinery brings, that wait
+	stash []*held[T]        // set aside by the handler
 
 	// The running goroutine's.
 	stop     func(context.Context) error // of the instance
@@ -55,6 +56,8 @@ type CellConfig[T any] struct {
 	// not handled. It must not block: what an overflow policy ends is told with
 	// the mailbox locked.
 	Settled func(ev T, outcome error)
+
+	made func(*Cell[T]) // called before the actor starts
 }
 
 // SpawnCell starts an actor that reads log. It returns once the actor receives
@@ -87,6 +90,9 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 	c.finished = make(chan struct{})
 	c.sig.Store(new(atomic.Uint32))
 	c.box = newBox(c)
+	if cfg.made != nil {
+		cfg.made(c)
+	}
 	err := cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
 		cursor, reader, err := log.Subscribe(mailbox.CursorConfig[T]{
 			Name: c.name(), Capacity: c.cfg.Capacity, Overflow: c.cfg.Overflow, Key: c.guarded(cfg.Key),
@@ -115,6 +121,7 @@ func (a cellActor[T]) Receive(ctx actor.Context) {
 	case *actor.Restarting:
 		a.c.stopInstance()
 	case *actor.Stopping:
+		a.c.ends()
 		a.c.stopInstance()
 	case *actor.Stopped:
 		a.c.stopped()
@@ -123,6 +130,9 @@ func (a cellActor[T]) Receive(ctx actor.Context) {
 
 // runnable reports whether the next batch may run. The running goroutine asks.
 func (c *Cell[T]) runnable() bool {
+	if c.doze != nil && c.dozes() {
+		return true // asleep without an instance, until there is a message
+	}
 	if l := c.loop; l.receive == nil || c.paused.Load() || l.ctx.Context.Err() != nil {
 		l.finishDraining() // with nothing left there is nothing to wait for
 		return false
@@ -227,7 +237,7 @@ func (c *Cell[T]) Counts() Counts {
 			n.Deliveries = c.saved.Taken() + n.Queued
 		}
 		n.Queued += c.ledger.lane
-		n.Deliveries += c.redelivered
+		n.Deliveries += c.redelivered + c.own
 	})
 	return n
 }

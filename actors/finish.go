@@ -13,21 +13,34 @@ func (c *Cell[T]) stopped() {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	c.detach()
-	c.mu.Lock()
-	if !c.ending {
-		// The supervisor's doing.
-		c.ending = true
-		c.stopReason = supervisor.ReasonStopped
-		c.rest.Store(uint32(DeadLetterRest))
+	if c.doze != nil && c.doze.timer != nil {
+		c.doze.timer.Stop()
 	}
+	c.detach()
+	c.unstash()
+	c.ends()
+	c.mu.Lock()
 	c.condition = StateStopped
 	c.mu.Unlock()
+	c.self.end()
 	c.sys.owned.Go(c.settleRest)
+}
+
+// ends notes an end that is the supervisor's doing.
+func (c *core) ends() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ending {
+		c.ending = true
+		c.stopReason = supervisor.ReasonStopped
+		c.childRest = DeadLetterRest
+		c.rest.Store(uint32(DeadLetterRest))
+	}
 }
 
 // settleRest gives every event that is left its outcome.
 func (c *Cell[T]) settleRest() {
+	c.self.stopChildren() // those that are left: of an instance that hung
 	c.mu.Lock()
 	reason := c.stopReason
 	discard := Rest(c.rest.Load()) == Discard
@@ -97,6 +110,8 @@ func (c *Cell[T]) settleRest() {
 	c.mu.Unlock()
 	c.cursor.Close()
 	close(c.finished)
+	c.self.gone()
+	c.tellWatchers()
 	c.sys.poke()
 	if discard && left > 0 && c.sys.obs.Dropped != nil {
 		e := c.event()
@@ -141,6 +156,8 @@ func (c *core) State() State {
 		return c.condition
 	case c.paused.Load():
 		return StatePaused
+	case c.condition == StatePassive && !c.ending:
+		return StatePassive
 	case c.busy:
 		return StateRunning
 	case c.condition == StateStarting:

@@ -65,7 +65,7 @@ func (c *Cell[T]) dozes() bool {
 	c.condition = StatePassive
 	c.mu.Unlock()
 	Notify(c.sys.obs.Passivated, c.event())
-	return !c.ready()
+	return true
 }
 
 // arm has the cell look after d.

@@ -147,6 +147,10 @@ func (s *Subscription) Topic() string { return s.topic }
 // Name returns the name of the subscriber.
 func (s *Subscription) Name() string { return s.name }
 
+// Subscriber returns the untyped side of the subscriber. It is how package
+// topics finds an actor.
+func (s *Subscription) Subscriber() Subscriber { return s.cell }
+
 // Pause keeps the subscriber from taking another event, until Resume. The one
 // in hand is finished; events that come wait, as its overflow policy says. It
 // does not block and is idempotent.

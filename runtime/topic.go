@@ -73,6 +73,10 @@ func (rt *Runtime) Register(name string, typ reflect.Type, create func() Topic) 
 // ErrTypeMismatch is returned for a topic that is open with another type.
 var ErrTypeMismatch = errors.New("runtime: topic has another type")
 
+// Lookup returns what is open under that name, or [ErrUnknownTopic]. It is how
+// package topics finds an actor.
+func (rt *Runtime) Lookup(name string) (Topic, error) { return rt.topic(name) }
+
 // topic returns an open topic by name.
 func (rt *Runtime) topic(name string) (Topic, error) {
 	rt.mu.Lock()

@@ -64,6 +64,7 @@ func newFamilyWith(w *world, cfg, child actors.Config, handle func(ctx context.C
 		return nil
 	}))
 	time.Sleep(time.Second)
+	synctest.Wait()
 	return f
 }
 

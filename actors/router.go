@@ -130,7 +130,7 @@ func (r *Router[M]) Tell(ctx context.Context, m M) error {
 	if r.routing.kind == broadcast {
 		return r.tellAll(ctx, m)
 	}
-	return r.route(m, func(ref *Ref[M]) error { return ref.Tell(ctx, m) })
+	return r.route(m, true, func(ref *Ref[M]) error { return ref.Tell(ctx, m) })
 }
 
 func (r *Router[M]) tellAll(ctx context.Context, m M) error {
@@ -169,7 +169,8 @@ func AskRouter[M, R any](ctx context.Context, r *Router[M], build func(reply fun
 			(*reply)(v)
 		}
 	})
-	err := r.route(m, func(ref *Ref[M]) (err error) {
+	// Once: ErrStopped may be the outcome of a message that was accepted.
+	err := r.route(m, false, func(ref *Ref[M]) (err error) {
 		answer, err = Ask(ctx, ref, func(reply func(R)) M {
 			replies.Store(&reply)
 			return m
@@ -179,9 +180,9 @@ func AskRouter[M, R any](ctx context.Context, r *Router[M], build func(reply fun
 	return answer, err
 }
 
-// route calls give with the actor whose turn it is, and if that has been stopped
-// with the next.
-func (r *Router[M]) route(m M, give func(*Ref[M]) error) error {
+// route calls give with the actor whose turn it is, and, if it may and that one
+// has been stopped meanwhile, with the next.
+func (r *Router[M]) route(m M, again bool, give func(*Ref[M]) error) error {
 	members := *r.members.Load()
 	var key uint64
 	if r.routing.kind == consistentHash {
@@ -224,7 +225,7 @@ func (r *Router[M]) route(m M, give func(*Ref[M]) error) error {
 			return ErrStopped
 		}
 		err := give(best)
-		if !errors.Is(err, ErrStopped) || !best.ended() {
+		if !again || !errors.Is(err, ErrStopped) {
 			return err
 		}
 		if passed == nil {

@@ -130,7 +130,7 @@ func (a cellActor[T]) Receive(ctx actor.Context) {
 
 // runnable reports whether the next batch may run. The running goroutine asks.
 func (c *Cell[T]) runnable() bool {
-	if c.doze != nil && c.dozes() {
+	if c.self != nil && c.self.doze != nil && c.dozes() {
 		return true // asleep without an instance, until there is a message
 	}
 	if l := c.loop; l.receive == nil || c.paused.Load() || l.ctx.Context.Err() != nil {

@@ -130,12 +130,17 @@ func (s *self) adopt(l *life, child *self) bool {
 	return true
 }
 
-// gone follows the end of the actor: its parent has a child less.
+// gone follows the end of the actor: its parent has a child less, and who
+// watches it is told.
 func (s *self) gone() {
-	if s == nil || s.parent == nil {
+	if s == nil {
 		return
 	}
+	defer s.tellWatchers()
 	p := s.parent
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.children = slices.DeleteFunc(p.children, func(c *self) bool { return c == s })
@@ -155,7 +160,7 @@ func (s *self) stopChildren() {
 	s.core.mu.Lock()
 	rest, reason := DeadLetterRest, supervisor.ReasonStopped
 	if s.core.ending {
-		rest, reason = s.core.childRest, s.core.stopReason
+		rest, reason = s.childRest, s.core.stopReason
 	}
 	s.core.mu.Unlock()
 	for _, child := range slices.Backward(children) {

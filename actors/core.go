@@ -181,7 +181,6 @@ type core struct {
 	timer     *time.Timer // next attempt; the running goroutine's
 	detach    func()
 	self      *self // of an actor made by Spawn, else nil
-	doze      *doze // with a PassivateAfter, else nil
 
 	sig    atomic.Pointer[atomic.Uint32] // of the loop that runs or runs next
 	paused atomic.Bool
@@ -201,9 +200,6 @@ type core struct {
 	freed      chan struct{}           // closed when a zombie ends, for a hook that waits to become one
 	full       bool                    // waits for room in the sink
 	abandon    bool                    // Abandon has been called
-	lastErr    error                   // why the supervisor stopped it
-	childRest  Rest                    // what becomes of the messages of its children
-	watchers   watchers
 }
 
 // name returns how people refer to the actor.
@@ -288,7 +284,9 @@ func (c *core) Stop(rest Rest, reason string) {
 	if !c.ending || Rest(c.rest.Load()) == Drain {
 		c.rest.Store(uint32(rest))
 		c.stopReason = reason
-		c.childRest = rest
+		if c.self != nil {
+			c.self.childRest = rest
+		}
 	}
 	c.ending = true
 	over := c.condition == StateStopped

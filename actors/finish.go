@@ -13,9 +13,6 @@ func (c *Cell[T]) stopped() {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	if c.doze != nil && c.doze.timer != nil {
-		c.doze.timer.Stop()
-	}
 	c.detach()
 	c.unstash()
 	c.ends()
@@ -33,7 +30,9 @@ func (c *core) ends() {
 	if !c.ending {
 		c.ending = true
 		c.stopReason = supervisor.ReasonStopped
-		c.childRest = DeadLetterRest
+		if c.self != nil {
+			c.self.childRest = DeadLetterRest
+		}
 		c.rest.Store(uint32(DeadLetterRest))
 	}
 }
@@ -111,7 +110,6 @@ func (c *Cell[T]) settleRest() {
 	c.cursor.Close()
 	close(c.finished)
 	c.self.gone()
-	c.tellWatchers()
 	c.sys.poke()
 	if discard && left > 0 && c.sys.obs.Dropped != nil {
 		e := c.event()

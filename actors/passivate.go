@@ -19,7 +19,7 @@ type doze struct {
 // nothing to do: the mailbox then sleeps like that of an idle actor, so that no
 // message can be missed.
 func (c *Cell[T]) dozes() bool {
-	l, d := c.loop, c.doze
+	l, d := c.loop, c.self.doze
 	c.mu.Lock()
 	passive, stashed, ending := c.condition == StatePassive, c.stashed > 0, c.ending
 	c.mu.Unlock()

@@ -74,7 +74,7 @@ func spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Conf
 			ref.cell = c // before its hooks ask for it
 			c.self = &self{core: &c.core, ref: ref, parent: parent}
 			if c.cfg.Own.PassivateAfter > 0 {
-				c.doze = &doze{}
+				c.self.doze = &doze{}
 			}
 		},
 	})

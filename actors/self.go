@@ -79,10 +79,17 @@ type self struct {
 	ref   any         // *Ref[M]
 	quiet atomic.Bool // a shutdown has begun: no timer fires
 
+	doze     *doze // with a PassivateAfter, else nil
+	watchers watchers
+
+	// Guarded by the ledger's mu.
+	childRest Rest  // once ending: what becomes of the messages of its children
+	lastErr   error // why the supervisor stopped it
+
 	mu       sync.Mutex
 	over     bool // there will be no further instance
 	life     *life
-	watching map[*core]*watch
+	watching map[*self]*watch
 	parent   *self
 	group    *Group // of the children
 	children []*self
@@ -231,8 +238,8 @@ func (in *instance[M]) receive(ctx context.Context, e envelope[M]) error {
 	in.handling, in.stashing = true, false
 	err := in.current(in.in(ctx), m)
 	in.handling = false
-	if in.self.core.doze != nil {
-		in.self.core.doze.last = time.Since(epoch)
+	if d := in.self.doze; d != nil {
+		d.last = time.Since(epoch)
 	}
 	if in.stashing && err == nil {
 		return errStash
@@ -262,11 +269,14 @@ func (s *self) end() {
 		l.stopTimers()
 	}
 	for whom, w := range watching {
-		whom.unwatch(s.core, w)
+		whom.unwatch(s, w)
 		w.revoke()
 	}
 	if group != nil {
 		s.core.sys.as.Root.Stop(group.pid)
+	}
+	if s.doze != nil && s.doze.timer != nil {
+		s.doze.timer.Stop()
 	}
 }
 

@@ -19,11 +19,11 @@ type Terminated struct {
 	Err error
 }
 
-// watchers are those who want to know of a core's end.
+// watchers are those who want to know of an actor's end.
 type watchers struct {
 	mu   sync.Mutex
 	told *Terminated // once it has come
-	by   map[*core]*watch
+	by   map[*self]*watch
 }
 
 // watch is one actor's interest in the end of another.
@@ -65,12 +65,12 @@ func watchRef[M, N any](ctx context.Context, whom *Ref[N], build func(Terminated
 	if err != nil {
 		return err
 	}
-	other := &whom.cell.core
-	if other == s.core {
+	other := whom.cell.self
+	if other == s {
 		return fmt.Errorf("%w: it would wait for its own end", ErrWouldDeadlock)
 	}
 	w := &watch{}
-	o := &own[M]{taken: func() { s.unwatch(other, w) }}
+	o := &own[M]{taken: func() { s.unwatched(other, w) }}
 	w.tell = func(t Terminated) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -89,14 +89,14 @@ func watchRef[M, N any](ctx context.Context, whom *Ref[N], build func(Terminated
 	}
 	before := s.watching[other]
 	if s.watching == nil {
-		s.watching = map[*core]*watch{}
+		s.watching = map[*self]*watch{}
 	}
 	s.watching[other] = w
 	s.mu.Unlock()
 	if before != nil {
 		before.revoke()
 	}
-	if t := other.watch(s.core, w); t != nil {
+	if t := other.watch(s, w); t != nil {
 		w.tell(*t)
 		return nil
 	}
@@ -104,7 +104,7 @@ func watchRef[M, N any](ctx context.Context, whom *Ref[N], build func(Terminated
 	over := s.over
 	s.mu.Unlock()
 	if over { // in between, so that nobody else takes it back
-		other.unwatch(s.core, w)
+		other.unwatch(s, w)
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func Unwatch[N any](ctx context.Context, whom *Ref[N]) bool {
 	if err != nil {
 		return false
 	}
-	s, other := c.life.self, &whom.cell.core
+	s, other := c.life.self, whom.cell.self
 	s.mu.Lock()
 	w := s.watching[other]
 	delete(s.watching, other)
@@ -125,13 +125,13 @@ func Unwatch[N any](ctx context.Context, whom *Ref[N]) bool {
 	if w == nil {
 		return false
 	}
-	other.unwatch(s.core, w)
+	other.unwatch(s, w)
 	w.revoke()
 	return true
 }
 
-// unwatch forgets a watch that has ended.
-func (s *self) unwatch(whom *core, w *watch) {
+// unwatched forgets a watch that has ended.
+func (s *self) unwatched(whom *self, w *watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watching[whom] == w {
@@ -140,36 +140,37 @@ func (s *self) unwatch(whom *core, w *watch) {
 }
 
 // watch registers a watcher, or returns the end that has come.
-func (c *core) watch(by *core, w *watch) *Terminated {
-	c.watchers.mu.Lock()
-	defer c.watchers.mu.Unlock()
-	if c.watchers.told != nil {
-		return c.watchers.told
+func (s *self) watch(by *self, w *watch) *Terminated {
+	s.watchers.mu.Lock()
+	defer s.watchers.mu.Unlock()
+	if s.watchers.told != nil {
+		return s.watchers.told
 	}
-	if c.watchers.by == nil {
-		c.watchers.by = map[*core]*watch{}
+	if s.watchers.by == nil {
+		s.watchers.by = map[*self]*watch{}
 	}
-	c.watchers.by[by] = w
+	s.watchers.by[by] = w
 	return nil
 }
 
-func (c *core) unwatch(by *core, w *watch) {
-	c.watchers.mu.Lock()
-	defer c.watchers.mu.Unlock()
-	if c.watchers.by[by] == w {
-		delete(c.watchers.by, by)
+func (s *self) unwatch(by *self, w *watch) {
+	s.watchers.mu.Lock()
+	defer s.watchers.mu.Unlock()
+	if s.watchers.by[by] == w {
+		delete(s.watchers.by, by)
 	}
 }
 
 // tellWatchers follows the end.
-func (c *core) tellWatchers() {
+func (s *self) tellWatchers() {
+	c := s.core
 	c.mu.Lock()
-	t := &Terminated{Topic: c.cfg.Topic, Name: c.cfg.Name, Reason: c.stopReason, Err: c.lastErr}
+	t := &Terminated{Topic: c.cfg.Topic, Name: c.cfg.Name, Reason: c.stopReason, Err: s.lastErr}
 	c.mu.Unlock()
-	c.watchers.mu.Lock()
-	by := c.watchers.by
-	c.watchers.told, c.watchers.by = t, nil
-	c.watchers.mu.Unlock()
+	s.watchers.mu.Lock()
+	by := s.watchers.by
+	s.watchers.told, s.watchers.by = t, nil
+	s.watchers.mu.Unlock()
 	for _, w := range by {
 		w.tell(*t)
 	}
@@ -177,7 +178,10 @@ func (c *core) tellWatchers() {
 
 // stoppedFor notes why the supervisor stops the actor.
 func (c *core) stoppedFor(err error) {
+	if c.self == nil {
+		return
+	}
 	c.mu.Lock()
-	c.lastErr = err
+	c.self.lastErr = err
 	c.mu.Unlock()
 }

@@ -13,8 +13,8 @@ import (
 // the parent's name and a dot, or, if the parent has a topic of its own, under
 // its name on that topic.
 //
-// Children have a group of their own, OwnConfig.Children of the parent; what it
-// escalates restarts the parent. They stop before the parent does, the last one
+// Children have a group of their own, with the strategy OwnConfig.Children of the
+// parent; what it escalates is a failure of the parent, which restarts it. They stop before the parent does, the last one
 // first, and before its Stop hook runs: when it stops, with their messages going
 // the way of the parent's, and, without OwnConfig.KeepChildren, when it is
 // restarted, with their messages dead-lettered. But for Drain the contexts of
@@ -101,7 +101,7 @@ func (s *self) childGroup() (*Group, error) {
 	if g != nil {
 		return g, nil
 	}
-	g, err := s.core.cfg.Group.group(s.core.name()+".*", s.core.cfg.Own.Children, s.core)
+	g, err := s.core.cfg.Group.group(s.core.name()+".*", GroupConfig{Strategy: s.core.cfg.Own.Children}, s.core)
 	if err != nil {
 		return nil, err
 	}
@@ -122,35 +122,26 @@ func (s *self) adopt(l *life, child *self) bool {
 	if s.over || l.isOver() {
 		return false
 	}
-	select {
-	case <-child.core.finished: // already, so that gone has come before
-	default:
+	if !child.left {
 		s.children = append(s.children, child)
 	}
 	return true
 }
 
-// gone follows the end of the actor: its parent has a child less, and who
-// watches it is told.
-func (s *self) gone() {
-	if s == nil {
+// leave follows the end of the actor: its parent has a child less.
+func (s *self) leave() {
+	if s == nil || s.parent == nil {
 		return
 	}
-	defer s.tellWatchers()
 	p := s.parent
-	if p == nil {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.left = true
 	p.children = slices.DeleteFunc(p.children, func(c *self) bool { return c == s })
 }
 
 // stopChildren stops the children, the last one first, and waits for each.
 func (s *self) stopChildren() {
-	if s == nil {
-		return
-	}
 	s.mu.Lock()
 	children := slices.Clone(s.children)
 	s.mu.Unlock()
@@ -170,6 +161,22 @@ func (s *self) stopChildren() {
 			child.core.Interrupt(ErrStopped)
 		}
 		<-child.core.finished
+	}
+}
+
+// endChildren stops the children that are left, as of an instance that hung, and
+// their group, whose name another actor of this name will want.
+func (s *self) endChildren() {
+	if s == nil {
+		return
+	}
+	s.stopChildren()
+	s.mu.Lock()
+	g := s.group
+	s.mu.Unlock()
+	if g != nil {
+		s.core.sys.as.Root.Stop(g.pid)
+		<-g.gone
 	}
 }
 

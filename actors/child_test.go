@@ -351,13 +351,39 @@ func TestSpawnChildRefuses(t *testing.T) {
 		w.wantLetters()
 	})
 	_, err = actors.Spawn(newWorld(t).sys, "a", none, actors.Config{Own: actors.OwnConfig{
-		MaxStash: -1, PassivateAfter: -1, Children: actors.GroupConfig{Strategy: 9},
+		MaxStash: -1, PassivateAfter: -1, Children: 9,
 	}})
-	for _, fault := range []string{"MaxStash -1", "PassivateAfter -1ns", "Children: Strategy"} {
+	for _, fault := range []string{"MaxStash -1", "PassivateAfter -1ns", "Children "} {
 		if err == nil || !strings.Contains(err.Error(), fault) {
 			t.Errorf("Spawn = %v, want it to name %s", err, fault)
 		}
 	}
+}
+
+func TestNameOfAParentIsFreeRightAfterDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 50 {
+			started := make(chan error, 1)
+			ref, err := actors.Spawn(w.sys, "p", func() actors.Behavior[int] {
+				return actors.Behavior[int]{
+					Start: func(ctx context.Context) error {
+						_, err := actors.SpawnChild(ctx, "c", func() actors.Behavior[int] {
+							return actors.Behavior[int]{Receive: func(context.Context, int) error { return nil }}
+						}, actors.Config{})
+						started <- err
+						return err
+					},
+					Receive: func(context.Context, int) error { return nil },
+				}
+			}, actors.Config{})
+			if err != nil {
+				t.Fatalf("Spawn %d: %v", i, err)
+			}
+			wantErr(t, "SpawnChild", <-started, nil)
+			wantErr(t, "Stop", ref.Stop(t.Context(), actors.Drain), nil)
+		}
+	})
 }
 
 // A child that stops by itself is forgotten, and its name is free.

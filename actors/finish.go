@@ -39,7 +39,7 @@ func (c *core) ends() {
 
 // settleRest gives every event that is left its outcome.
 func (c *Cell[T]) settleRest() {
-	c.self.stopChildren() // those that are left: of an instance that hung
+	c.self.endChildren()
 	c.mu.Lock()
 	reason := c.stopReason
 	discard := Rest(c.rest.Load()) == Discard
@@ -108,8 +108,9 @@ func (c *Cell[T]) settleRest() {
 	c.saved = l.r // steps over tombstones count, too
 	c.mu.Unlock()
 	c.cursor.Close()
+	c.self.leave()
 	close(c.finished)
-	c.self.gone()
+	c.self.tellWatchers()
 	c.sys.poke()
 	if discard && left > 0 && c.sys.obs.Dropped != nil {
 		e := c.event()

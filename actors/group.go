@@ -26,14 +26,6 @@ type GroupConfig struct {
 	Restart supervisor.Restart
 }
 
-func (c GroupConfig) validate() error {
-	faults := []error{c.Restart.Validate()}
-	if c.Strategy > supervisor.RestForOne {
-		faults = append(faults, fmt.Errorf("Strategy %v: is not a strategy", c.Strategy))
-	}
-	return errors.Join(faults...)
-}
-
 // Group supervises actors and other groups. It is an actor itself; its
 // decisions are made on its goroutine, one after the other.
 type Group struct {
@@ -112,7 +104,11 @@ func (g *Group) group(name string, cfg GroupConfig, owner *core) (*Group, error)
 		return nil, errors.New("actors: group name \"\": must not be empty")
 	}
 	cfg.Restart = cfg.Restart.WithDefaults()
-	if err := cfg.validate(); err != nil {
+	faults := []error{cfg.Restart.Validate()}
+	if cfg.Strategy > supervisor.RestForOne {
+		faults = append(faults, fmt.Errorf("Strategy %v: is not a strategy", cfg.Strategy))
+	}
+	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("actors: group %q: %w", name, err)
 	}
 	sub := &Group{sys: g.sys, parent: g, name: name, strategy: cfg.Strategy, owner: owner, gone: make(chan struct{})}

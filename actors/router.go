@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/sourcegraph/conc/panics"
 	"github.com/troupe-go/troupe/supervisor"
 )
 
@@ -186,9 +185,9 @@ func (r *Router[M]) route(m M, again bool, give func(*Ref[M]) error) error {
 	members := *r.members.Load()
 	var key uint64
 	if r.routing.kind == consistentHash {
-		k := ""
-		if caught := panics.Try(func() { k = r.routing.key(m) }); caught != nil {
-			return fmt.Errorf("actors: router: key: %w", &supervisor.PanicError{Value: caught.Value, Stack: trimmed(caught.Callers)})
+		k, err := r.routing.keyOf(m)
+		if err != nil {
+			return err
 		}
 		key = maphash.String(hashSeed, k)
 	}
@@ -233,6 +232,16 @@ func (r *Router[M]) route(m M, again bool, give func(*Ref[M]) error) error {
 		}
 		passed[best] = true
 	}
+}
+
+// keyOf returns the key of m, which is the user's to find.
+func (r Routing[M]) keyOf(m M) (k string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("actors: router: key: %w", &supervisor.PanicError{Value: v, Stack: trimmed(callers())})
+		}
+	}()
+	return r.key(m), nil
 }
 
 var hashSeed = maphash.MakeSeed()

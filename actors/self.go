@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/troupe-go/troupe/supervisor"
 )
 
 // The errors of what an actor does with itself.
@@ -35,9 +37,9 @@ type OwnConfig struct {
 	// refers to it stay; the next message makes a new instance. One that has
 	// timers, children or stashed messages is not idle. Zero is never.
 	PassivateAfter time.Duration
-	// Children describes the group of the actor's children, see [SpawnChild].
-	// What they escalate restarts the actor.
-	Children GroupConfig
+	// Children says which other children restart when one does; see [SpawnChild].
+	// What one of them escalates is a failure of the actor's.
+	Children supervisor.Strategy
 	// KeepChildren lets children live through a restart of the actor, whose next
 	// instance finds them with [Child]. Otherwise they are stopped with the
 	// instance, as in OTP and Akka.
@@ -53,7 +55,6 @@ func (c OwnConfig) withDefaults() OwnConfig {
 	if c.MaxStash == 0 {
 		c.MaxStash = DefaultMaxStash
 	}
-	c.Children.Restart = c.Children.Restart.WithDefaults()
 	return c
 }
 
@@ -65,8 +66,8 @@ func (c OwnConfig) validate() error {
 	if c.PassivateAfter < 0 {
 		faults = append(faults, fmt.Errorf("PassivateAfter %v: must not be negative", c.PassivateAfter))
 	}
-	if err := c.Children.validate(); err != nil {
-		faults = append(faults, fmt.Errorf("Children: %w", err))
+	if c.Children > supervisor.RestForOne {
+		faults = append(faults, fmt.Errorf("Children %v: is not a strategy", c.Children))
 	}
 	return errors.Join(faults...)
 }
@@ -91,6 +92,7 @@ type self struct {
 	life     *life
 	watching map[*self]*watch
 	parent   *self
+	left     bool   // the parent, whose mu guards it
 	group    *Group // of the children
 	children []*self
 	hurt     bool // a child has escalated
@@ -262,7 +264,7 @@ func (s *self) end() {
 	}
 	s.mu.Lock()
 	s.over = true
-	l, watching, group := s.life, s.watching, s.group
+	l, watching := s.life, s.watching
 	s.watching = nil
 	s.mu.Unlock()
 	if l != nil {
@@ -271,9 +273,6 @@ func (s *self) end() {
 	for whom, w := range watching {
 		whom.unwatch(s, w)
 		w.revoke()
-	}
-	if group != nil {
-		s.core.sys.as.Root.Stop(group.pid)
 	}
 	if s.doze != nil && s.doze.timer != nil {
 		s.doze.timer.Stop()

@@ -163,6 +163,9 @@ func (s *self) unwatch(by *self, w *watch) {
 
 // tellWatchers follows the end.
 func (s *self) tellWatchers() {
+	if s == nil {
+		return
+	}
 	c := s.core
 	c.mu.Lock()
 	t := &Terminated{Topic: c.cfg.Topic, Name: c.cfg.Name, Reason: c.stopReason, Err: s.lastErr}

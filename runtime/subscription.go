@@ -68,12 +68,23 @@ type Subscription struct {
 //
 // Errors: the name is not valid or taken; those of start; [ErrClosed].
 func (rt *Runtime) Attach(t Topic, name string, start func() (Subscriber, error)) (*Subscription, error) {
+	return rt.attach(t, name, start, false)
+}
+
+// AttachChild is [Runtime.Attach] for a subscriber that another one stops before
+// it stops itself. It works while a shutdown drains, too, since the other one may
+// have to restart.
+func (rt *Runtime) AttachChild(t Topic, name string, start func() (Subscriber, error)) (*Subscription, error) {
+	return rt.attach(t, name, start, true)
+}
+
+func (rt *Runtime) attach(t Topic, name string, start func() (Subscriber, error), child bool) (*Subscription, error) {
 	if err := validName(name); err != nil {
 		return nil, fmt.Errorf("runtime: subscriber name %q: %w", name, err)
 	}
 	s := &Subscription{rt: rt, topic: t.Name(), name: name}
 	rt.mu.Lock()
-	if rt.state != StateRunning {
+	if rt.state != StateRunning && !(child && rt.state == StateDraining) {
 		rt.mu.Unlock()
 		return nil, ErrClosed
 	}
@@ -87,9 +98,11 @@ func (rt *Runtime) Attach(t Topic, name string, start func() (Subscriber, error)
 	}
 	rt.subs = append(rt.subs, s)
 	rt.byName[s.key()] = s // reserves the name
-	rt.attaching.Add(1)
+	if !child {
+		rt.attaching.Add(1)
+		defer rt.attaching.Done()
+	}
 	rt.mu.Unlock()
-	defer rt.attaching.Done()
 
 	cell, err := start() // unlocked: it tells observers, and they may look at us
 	rt.mu.Lock()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-go/troupe/actors"
 	"github.com/troupe-go/troupe/runtime"
+	"github.com/troupe-go/troupe/supervisor"
 )
 
 // SpawnConfig describes an actor of the program's own. The zero value works.
@@ -24,8 +25,8 @@ type SpawnConfig struct {
 	// the next one makes a new instance. One that has timers, children or
 	// stashed messages is not idle. Zero is never. See actors.OwnConfig.
 	PassivateAfter time.Duration
-	// Children describes the group of the actor's children; see [SpawnChild].
-	Children actors.GroupConfig
+	// Children says which other children restart when one does; see [SpawnChild].
+	Children supervisor.Strategy
 	// KeepChildren lets children live through a restart of the actor.
 	KeepChildren bool
 }

@@ -148,6 +148,7 @@ func TestRestartedParentSpawnsItsChildrenAgain(t *testing.T) {
 			if err := child.Tell(t.Context(), 1); err != nil {
 				t.Error(err)
 			}
+			synctest.Wait()
 		}
 		rt.Idle(time.Minute)
 		h.WantEvents(1, 1, 1, 1, 1)
@@ -280,18 +281,45 @@ func TestSpawnChildRefuses(t *testing.T) {
 			return nil
 		})
 		wantSlice(t, "subscribers", subscriberNames(rt, "p"), "p")
-		parentOf := make(chan error, 1)
+	})
+}
+
+// A parent that has to restart while a shutdown drains gets its children again,
+// and what waits is handled.
+func TestParentRestartsWithItsChildrenWhileAShutdownDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := troupetest.New(t)
+		h := troupetest.NewHandler[int](t)
+		parent, err := topics.Spawn(rt.Runtime, "p", func() topics.Behavior[do] {
+			b := doer()
+			b.Start = func(ctx context.Context) error {
+				_, err := topics.SpawnChild(ctx, "c", counter(h))
+				return err
+			}
+			return b
+		}, topics.SpawnConfig{SubscriberConfig: topics.SubscriberConfig{Retry: once}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = parent.Tell(t.Context(), func(context.Context) error { time.Sleep(time.Second); panic("boom") })
 		_ = parent.Tell(t.Context(), func(ctx context.Context) error {
-			time.Sleep(time.Minute)
-			_, err := topics.SpawnChild(ctx, "late", counter(h))
-			parentOf <- err
-			return nil
+			c, ok := actors.Child[int](ctx, "c")
+			if !ok {
+				return supervisor.Permanent(errBoom)
+			}
+			return c.Tell(ctx, 1)
 		})
 		synctest.Wait()
-		if _, err := rt.Shutdown(t.Context()); err != nil {
-			t.Error(err)
+		report, err := rt.Shutdown(t.Context())
+		if err != nil || !report.Clean || report.Took > time.Minute {
+			t.Errorf("shutdown = %+v, %v", report, err)
 		}
-		wantErr(t, "during shutdown", <-parentOf, runtime.ErrClosed)
+		h.WantEvents(1)
+		rt.WantLetters(deadletter.Letter{Reason: supervisor.ReasonExhausted})
+		wantErr(t, "SpawnChild after shutdown", func() error {
+			_, err := topics.Spawn(rt.Runtime, "late", doer)
+			return err
+		}(), runtime.ErrClosed)
 	})
 }
 

@@ -31,8 +31,8 @@ type place struct {
 // one orders/db.pool. When it has stopped its account goes into that topic's
 // Former, so short-lived children leave nothing behind.
 //
-// Children have a group of their own (SpawnConfig.Children of the parent); what
-// it escalates restarts the parent. They stop, the last one first, before the
+// Children have a group of their own, with the strategy SpawnConfig.Children of
+// the parent; what it escalates is a failure of the parent, which restarts it. They stop, the last one first, before the
 // Stop hook of the parent runs: when it stops, with their messages going the way
 // of the parent's, and when it is restarted, with their messages dead-lettered,
 // unless SpawnConfig.KeepChildren is set.
@@ -67,7 +67,7 @@ func spawnChild[M any](ctx context.Context, name string, factory func() Behavior
 		return nil, fmt.Errorf("%w: %s is the name of the actor at the top", runtime.ErrNameTaken, full)
 	}
 	var ref *actors.Ref[M]
-	_, err = p.rt.Attach(p.topic, full, func() (runtime.Subscriber, error) {
+	_, err = p.rt.AttachChild(p.topic, full, func() (runtime.Subscriber, error) {
 		var err error
 		ref, err = actors.SpawnChild(ctx, name, factory, c)
 		if err != nil {

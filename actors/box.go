@@ -42,6 +42,8 @@ type worker interface {
 	Interrupt(cause error)
 	// unhang follows a zombie's end while the cell waits for one.
 	unhang()
+	// unstash gives back what the handler has set aside.
+	unstash()
 	// idled is called after the box has gone idle or dormant.
 	idled()
 }

@@ -35,7 +35,8 @@ type Cell[T any] struct {
 	loop  *loop[T]
 	saved mailbox.Reader[T] // the loop's reader at its last checkpoint
 	cur   *held[T]          // in hand, if it was held before
-	lane  []*held[T]        // redeliveries that wait
+	lane  []*held[T]        // redeliveries, and what the actor's own machinery brings, that wait
+	stash []*held[T]        // set aside by the handler
 
 	// The running goroutine's.
 	stop     func(context.Context) error // of the instance
@@ -49,6 +50,7 @@ type Cell[T any] struct {
 type source[T any] interface {
 	Capacity() int
 	Inspect(func(mailbox.Drops))
+	Len() int
 	LenFrom(*mailbox.Reader[T]) int
 	Sleep()
 	Sleeps() bool
@@ -84,6 +86,8 @@ type CellConfig[T any] struct {
 	Payload func(T) any
 
 	own bool // the log is the actor's own, which no other actor reads
+
+	made func(*Cell[T]) // called before the actor starts
 }
 
 // SpawnCell starts an actor that reads log. It returns once the actor receives
@@ -97,6 +101,9 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 		return nil, err
 	}
 	c := newCell(sys, cfg)
+	if cfg.made != nil {
+		cfg.made(c)
+	}
 	err = cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
 		mail := c.mail(cfg)
 		mail.Wake, mail.Owner = c.box.wake, &c.core
@@ -181,6 +188,7 @@ func (a cellActor[T]) Receive(ctx actor.Context) {
 	case *actor.Restarting:
 		a.c.stopInstance()
 	case *actor.Stopping:
+		a.c.ends()
 		a.c.stopInstance()
 	case *actor.Stopped:
 		a.c.stopped()
@@ -189,6 +197,9 @@ func (a cellActor[T]) Receive(ctx actor.Context) {
 
 // runnable reports whether the next batch may run. The running goroutine asks.
 func (c *Cell[T]) runnable() bool {
+	if c.self != nil && c.self.doze != nil && c.dozes() {
+		return true // asleep without an instance, until there is a message
+	}
 	if l := c.loop; l.receive == nil || c.paused.Load() || l.ctx.Context.Err() != nil {
 		l.finishDraining() // with nothing left there is nothing to wait for
 		return false
@@ -301,7 +312,7 @@ func (c *Cell[T]) Counts() Counts {
 			n.Deliveries = c.saved.Taken() + n.Queued
 		}
 		n.Queued += c.ledger.lane
-		n.Deliveries += c.redelivered
+		n.Deliveries += c.redelivered + c.own
 	})
 	return n
 }

@@ -59,6 +59,8 @@ type Config struct {
 	MaxParked int
 	// Group supervises the actor. Nil is the root.
 	Group *Group
+	// Own is what an actor made by [Spawn] can do beside handling messages.
+	Own OwnConfig
 }
 
 // The defaults of Config.
@@ -84,6 +86,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxParked == 0 {
 		c.MaxParked = DefaultMaxParked
 	}
+	c.Own = c.Own.withDefaults()
 	return c
 }
 
@@ -114,7 +117,7 @@ func (c Config) validate() error {
 	if c.Ordering > Parked {
 		fault("Ordering %d: must be Ordered or Parked", c.Ordering)
 	}
-	return errors.Join(append(faults, c.Policy.Validate())...)
+	return errors.Join(append(faults, c.Policy.Validate(), c.Own.validate())...)
 }
 
 // State says what an actor is doing, or why it is not.
@@ -133,6 +136,7 @@ const (
 	StateEscalated   State = "escalated"         // nobody above could help; waits for Resume
 	StateHung        State = "hung"              // the handler does not return and cannot be abandoned
 	StateLettersFull State = "dead_letters_full" // waits for room for a dead letter
+	StatePassive     State = "passive"           // without an instance until the next message
 	StateDraining    State = "draining"
 	StateStopped     State = "stopped"
 )
@@ -178,6 +182,7 @@ type core struct {
 	finished  chan struct{}
 	timer     *time.Timer // next attempt; the running goroutine's
 	detach    func()
+	self      *self // of an actor made by Spawn, else nil
 
 	sig    atomic.Pointer[atomic.Uint32] // of the loop that runs or runs next
 	paused atomic.Bool
@@ -282,6 +287,9 @@ func (c *core) Stop(rest Rest, reason string) {
 	if !c.ending || Rest(c.rest.Load()) == Drain {
 		c.rest.Store(uint32(rest))
 		c.stopReason = reason
+		if c.self != nil {
+			c.self.childRest = rest
+		}
 	}
 	c.ending = true
 	over := c.condition == StateStopped

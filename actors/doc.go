@@ -8,6 +8,14 @@
 // Use package topics to subscribe to events. Use [Spawn] for an actor of your
 // own that is told messages directly.
 //
+// # What an actor does with itself
+//
+// An actor made by Spawn, or by topics.Spawn, finds what it needs in the context
+// of its handler and hooks: [Self]; [SpawnChild] and [Child]; [Watch]; [After],
+// [Every] and [CancelTimer]; [Become]; [Stash] and [UnstashAll]. What a watch or
+// timer has to say is a message of the actor's own type, in its own mailbox and
+// account. A [Router] is told messages on behalf of several actors.
+//
 // # Two axes
 //
 // A failure is answered twice, by the pure decisions of package supervisor:

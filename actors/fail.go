@@ -39,6 +39,9 @@ func (l *loop[T]) crashed(value any) {
 
 // failed answers an error of the handler. It reports whether the batch goes on.
 func (l *loop[T]) failed(err error) bool {
+	if stashes(err) {
+		return l.setAside()
+	}
 	f := supervisor.Failure{Cause: supervisor.CauseOf(err), Err: err}
 	if late, ok := err.(lateError); ok {
 		f.Cause = supervisor.CauseTimeout

@@ -14,26 +14,38 @@ func (c *Cell[T]) stopped() {
 		c.timer.Stop()
 	}
 	c.detach()
+	c.unstash()
+	c.ends()
+	c.mu.Lock()
+	c.condition = StateStopped
+	c.mu.Unlock()
+	c.self.end()
+	c.sys.owned.Go(c.settleRest)
+}
+
+// ends notes an end that is the supervisor's doing.
+func (c *core) ends() {
 	c.mu.Lock()
 	alone := !c.ending
 	if alone {
-		// The supervisor's doing.
 		c.ending = true
 		c.stopReason = supervisor.ReasonStopped
+		if c.self != nil {
+			c.self.childRest = DeadLetterRest
+		}
 		c.rest.Store(uint32(DeadLetterRest))
 	}
-	c.condition = StateStopped
 	c.mu.Unlock()
 	if alone && c.pool != nil {
 		// Before what is left is settled: a dead letter that is given back later
 		// would find nobody.
 		c.pool.stopAll(DeadLetterRest, supervisor.ReasonStopped)
 	}
-	c.sys.owned.Go(c.settleRest)
 }
 
 // settleRest gives every event that is left its outcome.
 func (c *Cell[T]) settleRest() {
+	c.self.endChildren()
 	c.mu.Lock()
 	reason := c.stopReason
 	discard := Rest(c.rest.Load()) == Discard
@@ -104,8 +116,10 @@ func (c *Cell[T]) settleRest() {
 	c.saved = l.r // steps over tombstones count, too
 	c.mu.Unlock()
 	c.source.Close()
+	c.self.leave()
 	close(c.finished)
 	c.afterDone()
+	c.self.tellWatchers()
 	c.sys.poke()
 	if discard && left > 0 && c.sys.obs.Dropped != nil {
 		e := c.event()
@@ -150,6 +164,8 @@ func (c *core) State() State {
 		return c.condition
 	case c.paused.Load():
 		return StatePaused
+	case c.condition == StatePassive && !c.ending:
+		return StatePassive
 	case c.busy:
 		return StateRunning
 	case c.condition == StateStarting:

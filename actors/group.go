@@ -36,6 +36,8 @@ type Group struct {
 	parent   *Group // nil for the root
 	node     *node  // in the parent; nil for the root
 
+	owner *core // the actor whose children these are, or nil
+
 	gone chan struct{} // closed when the group has stopped
 
 	members members // the group's goroutine's; none once the group is stopping
@@ -95,7 +97,9 @@ type (
 )
 
 // Group makes a group inside g.
-func (g *Group) Group(name string, cfg GroupConfig) (*Group, error) {
+func (g *Group) Group(name string, cfg GroupConfig) (*Group, error) { return g.group(name, cfg, nil) }
+
+func (g *Group) group(name string, cfg GroupConfig, owner *core) (*Group, error) {
 	if name == "" {
 		return nil, errors.New("actors: group name \"\": must not be empty")
 	}
@@ -107,7 +111,7 @@ func (g *Group) Group(name string, cfg GroupConfig) (*Group, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("actors: group %q: %w", name, err)
 	}
-	sub := &Group{sys: g.sys, parent: g, name: name, strategy: cfg.Strategy, gone: make(chan struct{})}
+	sub := &Group{sys: g.sys, parent: g, name: name, strategy: cfg.Strategy, owner: owner, gone: make(chan struct{})}
 	sub.node = &node{name: name, restart: &cfg.Restart, group: sub}
 	props := actor.PropsFromProducer(func() actor.Actor { return sub }, actor.WithSupervisor(sub))
 	if err := g.ask(sub.node, props, func() error { return nil }); err != nil {
@@ -262,8 +266,13 @@ func (g *Group) answer(sup actor.Supervisor, n *node, f *fault, directive superv
 		e.Reason = ReasonIntensity
 		g.tell(obs.Paused, e)
 	case supervisor.ActStop:
+		f.who.stoppedFor(f.Err)
 		sup.StopChildren(n.pid)
 	case supervisor.ActEscalate:
+		if g.owner != nil {
+			g.owner.failedBelow(f, func() { sup.StopChildren(n.pid) })
+			return
+		}
 		if g.parent == nil {
 			// The end of the line: nothing here dies of it, and nothing is
 			// lost. A person has to look.
@@ -310,7 +319,17 @@ func (g *Group) renew(sup actor.Supervisor, n *node) {
 
 // gone reports whether the member has stopped and only its Terminated is still
 // on the way.
-func (n *node) gone() bool { return n.cell != nil && n.cell.State() == StateStopped }
+func (n *node) gone() bool {
+	if n.group != nil {
+		select {
+		case <-n.group.gone:
+			return true
+		default:
+			return false
+		}
+	}
+	return n.cell.State() == StateStopped
+}
 
 // later restarts n after the delay.
 func (g *Group) later(n *node, delay time.Duration) {

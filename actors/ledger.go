@@ -23,6 +23,8 @@ type Counts struct {
 	Parked       uint64            `json:"parked"` // on their way into the dead-letter store
 
 	Redelivered uint64 `json:"redelivered"` // deliveries that are dead letters given back
+	Own         uint64 `json:"own"`         // deliveries of the actor's own timers and watches
+	Stashed     uint64 `json:"stashed"`     // of RetryWait: set aside by the handler
 	Failures    uint64 `json:"failures"`    // failed attempts
 	Retries     uint64 `json:"retries"`
 	Restarts    uint64 `json:"restarts"`
@@ -64,6 +66,8 @@ func (c *Counts) Add(d Counts) {
 	c.RetryWait += d.RetryWait
 	c.Parked += d.Parked
 	c.Redelivered += d.Redelivered
+	c.Own += d.Own
+	c.Stashed += d.Stashed
 	c.Failures += d.Failures
 	c.Retries += d.Retries
 	c.Restarts += d.Restarts
@@ -85,8 +89,9 @@ type ledger struct {
 	busy               bool // an event is in hand
 	retryWait          uint64
 	parked             uint64
-	lane               uint64 // redeliveries that wait
-	redelivered        uint64
+	lane               uint64 // of Cell.lane: what waits there
+	redelivered, own   uint64
+	stashed            uint64 // of retryWait
 	failures, retries  uint64
 	restarts, pauses   uint64
 	abandoned, late    uint64
@@ -105,7 +110,7 @@ func (l *ledger) drop(reason string, n uint64) {
 func (l *ledger) counts() Counts {
 	c := Counts{
 		Done: l.done, DeadLettered: l.deadLettered, Dropped: maps.Clone(l.dropped),
-		RetryWait: l.retryWait, Parked: l.parked, Redelivered: l.redelivered,
+		RetryWait: l.retryWait, Parked: l.parked, Redelivered: l.redelivered, Own: l.own, Stashed: l.stashed,
 		Failures: l.failures, Retries: l.retries, Restarts: l.restarts, Pauses: l.pauses,
 		Abandoned: l.abandoned, Late: l.late, Zombies: l.zombies,
 	}

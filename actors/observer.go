@@ -43,6 +43,7 @@ type Observer struct {
 	Restarting func(Event) // the instance is replaced, after Delay; Cause
 	Paused     func(Event) // by intensity for Delay, or by an operator (Delay 0); Reason
 	Resumed    func(Event)
+	Passivated func(Event) // the instance was let go because nothing came; the next message makes another
 	Escalated  func(Event) // nobody above could help: the actor waits for Resume
 	Hung       func(Event) // a handler was abandoned, or cannot be (Reason zombie_limit)
 	Late       func(Event) // an abandoned handler has returned

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sourcegraph/conc/panics"
 	"github.com/troupe-go/troupe/mailbox"
 	"github.com/troupe-go/troupe/supervisor"
 )
@@ -34,6 +35,17 @@ type Ref[M any] struct {
 type envelope[M any] struct {
 	m   M
 	ask *asking
+	own *own[M]
+}
+
+// payload is what a dead letter shows of it.
+func (e envelope[M]) payload() any {
+	if e.own == nil {
+		return e.m
+	}
+	m := any(e.m)
+	panics.Try(func() { m = e.own.message() })
+	return m
 }
 
 // Spawn starts an actor under supervision. make makes its first instance and,
@@ -41,31 +53,46 @@ type envelope[M any] struct {
 //
 // Errors: what is wrong with cfg, all at once; [ErrNameTaken]; [ErrStopped].
 func Spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Config) (*Ref[M], error) {
-	cfg.Name = name
-	if factory == nil {
-		return nil, fmt.Errorf("actors: spawn %q: factory: must not be nil", name)
-	}
-	ref := &Ref[M]{log: mailbox.NewLog[envelope[M]](sys.guard), guard: sys.guard}
-	cell, err := SpawnCell(sys, ref.log, CellConfig[envelope[M]]{
-		Config: cfg,
-		Factory: func() Behavior[envelope[M]] {
-			b := factory()
-			wrapped := Behavior[envelope[M]]{Start: b.Start, Stop: b.Stop}
-			if b.Receive != nil {
-				wrapped.Receive = func(ctx context.Context, e envelope[M]) error { return b.Receive(ctx, e.m) }
-			}
-			return wrapped
-		},
-		Settled: func(e envelope[M], err error) { e.ask.settled(err) },
-		Payload: func(e envelope[M]) any { return e.m },
-		own:     true,
-	})
+	ref, err := spawn(sys, name, factory, cfg, nil)
 	if err != nil {
 		return nil, fmt.Errorf("actors: spawn %q: %w", name, err)
 	}
-	ref.cell = cell
 	return ref, nil
 }
+
+func spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Config, parent *self) (*Ref[M], error) {
+	cfg.Name = name
+	if factory == nil {
+		return nil, errors.New("factory: must not be nil")
+	}
+	ref := &Ref[M]{log: mailbox.NewLog[envelope[M]](sys.guard), guard: sys.guard}
+	_, err := SpawnCell(sys, ref.log, CellConfig[envelope[M]]{
+		Config:  cfg,
+		Factory: func() Behavior[envelope[M]] { return ref.instance(factory) },
+		Settled: func(e envelope[M], err error) { e.ask.settled(err) },
+		Payload: func(e envelope[M]) any { return e.payload() },
+		own:     true,
+		made: func(c *Cell[envelope[M]]) {
+			ref.cell = c // before its hooks ask for it
+			c.self = &self{core: &c.core, ref: ref, parent: parent}
+			if c.cfg.Own.PassivateAfter > 0 {
+				c.self.doze = &doze{}
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ref, nil
+}
+
+// Name returns the name of the actor, behind that of its topic if it has one of
+// another name.
+func (r *Ref[M]) Name() string { return r.cell.name() }
+
+// Done is closed when the actor has stopped and each of its messages has its
+// outcome or is with the dead letters.
+func (r *Ref[M]) Done() <-chan struct{} { return r.cell.Done() }
 
 // Refusal returns the reason under which a publication or message is counted
 // that was refused with err.
@@ -119,11 +146,17 @@ func (r *Ref[M]) Sent() (taken uint64, refused map[string]uint64, waiting int) {
 }
 
 // Drain refuses, from now on, messages that do not come from a handler, and
-// Close all. Neither stops the actor.
-func (r *Ref[M]) Drain() { r.log.Drain() }
+// Close all; no timer of the actor's fires any more. Neither stops the actor.
+func (r *Ref[M]) Drain() {
+	r.cell.self.quiet.Store(true)
+	r.log.Drain()
+}
 
 // Close refuses all further messages; see [Ref.Drain].
-func (r *Ref[M]) Close() { r.log.Close() }
+func (r *Ref[M]) Close() {
+	r.cell.self.quiet.Store(true)
+	r.log.Close()
+}
 
 // Redeliver gives a dead letter's message back; see [Cell.Redeliver].
 func (r *Ref[M]) Redeliver(m M, seq uint64, publishedAt time.Time, headers map[string]string, d *Redelivery) error {
@@ -134,12 +167,22 @@ func (r *Ref[M]) Redeliver(m M, seq uint64, publishedAt time.Time, headers map[s
 func (r *Ref[M]) Cell() *Cell[envelope[M]] { return r.cell }
 
 // Stop ends the actor; see [Rest] for what becomes of the messages that wait.
-// It returns when no handler runs any more, or when ctx ends.
+// It returns when no handler runs any more, or when ctx ends; at once, if it is
+// called from a handler of the actor or of a child of it, for the actor stops
+// after that.
+//
+// Errors: the cause of ctx; [ErrWouldDeadlock] for the handler of another actor
+// that this one waits for. The actor stops all the same.
 func (r *Ref[M]) Stop(ctx context.Context, rest Rest) error {
 	r.cell.Stop(rest, supervisor.ReasonStopped)
-	if r.cell.Handles(ctx) {
-		return nil // from its own handler: it stops after it
+	if r.cell.self.above(callerOf(ctx)) {
+		return nil
 	}
+	leave, err := r.guard.asks(ctx, &r.cell.core)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	select {
 	case <-r.cell.Done():
 		return nil

@@ -114,8 +114,15 @@ func doing(c actors.Counts) string {
 	return strings.Join(parts, ", ")
 }
 
+// onlyStashed reports whether all that a subscriber has are messages that it has
+// set aside until another one comes.
+func onlyStashed(c actors.Counts) bool {
+	return c.Stashed > 0 && c.RetryWait == c.Stashed && c.Queued+c.InFlight+c.Parked == 0
+}
+
 // inert reports whether all that is busy are subscribers that only a person can
-// move: paused by an operator, or escalated.
+// move: paused by an operator, or escalated; or that wait for a message that
+// nobody is left to send.
 func inert(s Snapshot) bool {
 	if s.Letters.Waiting > 0 || !unscheduled(s) {
 		return false
@@ -126,7 +133,7 @@ func inert(s Snapshot) bool {
 		}
 		if slices.ContainsFunc(t.Subscribers, func(sub SubscriberSnapshot) bool {
 			stuck := sub.State == actors.StatePaused || sub.State == actors.StateEscalated
-			return doing(sub.Counts) != "" && (!stuck || sub.Counts.InFlight > 0)
+			return doing(sub.Counts) != "" && (!stuck || sub.Counts.InFlight > 0) && !onlyStashed(sub.Counts)
 		}) {
 			return false
 		}

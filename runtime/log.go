@@ -54,6 +54,7 @@ func logObserver(l *zap.Logger) Observer {
 		Restarting:     line(zap.WarnLevel, "subscriber restarting"),
 		Paused:         line(zap.WarnLevel, "subscriber paused"),
 		Resumed:        line(zap.InfoLevel, "subscriber resumed"),
+		Passivated:     line(zap.InfoLevel, "subscriber passivated"),
 		Escalated:      line(zap.ErrorLevel, "subscriber escalated and waits for resume"),
 		Hung:           line(zap.ErrorLevel, "handler does not return"),
 		Late:           line(zap.WarnLevel, "abandoned handler returned"),

@@ -33,6 +33,7 @@ func TestLogLines(t *testing.T) {
 			"subscriber restarting": zap.WarnLevel,
 			"subscriber paused":     zap.WarnLevel,
 			"subscriber resumed":    zap.InfoLevel,
+			"subscriber passivated": zap.InfoLevel,
 			"subscriber escalated and waits for resume": zap.ErrorLevel,
 			"handler does not return":                   zap.ErrorLevel,
 			"abandoned handler returned":                zap.WarnLevel,

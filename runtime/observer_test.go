@@ -71,6 +71,11 @@ func everything(t *testing.T, rt *troupetest.Runtime) {
 	publish(t, desperate, 1) // Escalated
 	synctest.Wait()
 
+	if _, err := topics.Spawn(rt.Runtime, "idle", func() topics.Behavior[int] {
+		return topics.Behavior[int]{Receive: func(context.Context, int) error { return nil }}
+	}, topics.SpawnConfig{PassivateAfter: time.Second}); err != nil { // Passivated
+		t.Fatal(err)
+	}
 	failing := open[int](t, rt, "failing")
 	subscribe(t, failing, "s", func(context.Context, int) error { return supervisor.Permanent(errBoom) })
 	store.fail(func(context.Context, []deadletter.Letter) error { return errBoom })
@@ -109,6 +114,7 @@ func TestObserverIsToldOfEverything(t *testing.T) {
 			"Started":      {Topic: "t", Subscriber: "s"},
 			"Paused":       {Topic: "t", Subscriber: "s", Reason: actors.ReasonOperator},
 			"Resumed":      {Topic: "t", Subscriber: "s"},
+			"Passivated":   {Topic: "idle", Subscriber: "idle"},
 			"Hung":         {Topic: "t", Subscriber: "s"},
 			"Late":         {Topic: "t", Subscriber: "s"},
 			"Held":         {Topic: "t", Subscriber: "s"},

@@ -207,7 +207,7 @@ func (rt *Runtime) finish(began time.Time, left []*Subscription) {
 	for _, s := range left {
 		unfinished[s] = true
 	}
-	for _, s := range slices.Concat(rt.past, rt.subs) {
+	for _, s := range rt.attached() {
 		if s.cell.Counts().Zombies > 0 || unfinished[s] {
 			r.StillRunning = append(r.StillRunning, s.topic+"/"+s.name)
 		}
@@ -254,5 +254,10 @@ func (rt *Runtime) openTopics() []Topic {
 func (rt *Runtime) subscriptions() []*Subscription {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	return slices.Concat(rt.past, rt.subs)
+	return rt.attached()
+}
+
+// attached returns the subscribers that are, stopped or not. The caller holds mu.
+func (rt *Runtime) attached() []*Subscription {
+	return slices.DeleteFunc(slices.Concat(rt.past, rt.subs), func(s *Subscription) bool { return s.cell == nil })
 }

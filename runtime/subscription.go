@@ -73,12 +73,23 @@ type Subscription struct {
 //
 // Errors: the name is not valid or taken; those of start; [ErrClosed].
 func (rt *Runtime) Attach(t Topic, name string, start func() (Subscriber, error)) (*Subscription, error) {
+	return rt.attach(t, name, start, false)
+}
+
+// AttachChild is [Runtime.Attach] for a subscriber that another one stops before
+// it stops itself. It works while a shutdown drains, too, since the other one may
+// have to restart.
+func (rt *Runtime) AttachChild(t Topic, name string, start func() (Subscriber, error)) (*Subscription, error) {
+	return rt.attach(t, name, start, true)
+}
+
+func (rt *Runtime) attach(t Topic, name string, start func() (Subscriber, error), child bool) (*Subscription, error) {
 	if err := validName(name); err != nil {
 		return nil, fmt.Errorf("runtime: subscriber name %q: %w", name, err)
 	}
 	s := &Subscription{rt: rt, topic: t.Name(), name: name}
 	rt.mu.Lock()
-	if rt.state != StateRunning {
+	if rt.state != StateRunning && !(child && rt.state == StateDraining) {
 		rt.mu.Unlock()
 		return nil, ErrClosed
 	}
@@ -92,9 +103,11 @@ func (rt *Runtime) Attach(t Topic, name string, start func() (Subscriber, error)
 	}
 	rt.subs = append(rt.subs, s)
 	rt.byName[s.key()] = s // reserves the name
-	rt.attaching.Add(1)
+	if !child {
+		rt.attaching.Add(1)
+		defer rt.attaching.Done()
+	}
 	rt.mu.Unlock()
-	defer rt.attaching.Done()
 
 	cell, err := start() // unlocked: it tells observers, and they may look at us
 	rt.mu.Lock()
@@ -151,6 +164,10 @@ func (s *Subscription) Topic() string { return s.topic }
 
 // Name returns the name of the subscriber.
 func (s *Subscription) Name() string { return s.name }
+
+// Subscriber returns the untyped side of the subscriber. It is how package
+// topics finds an actor.
+func (s *Subscription) Subscriber() Subscriber { return s.cell }
 
 // Pause keeps the subscriber from taking another event, until Resume. The one
 // in hand is finished; events that come wait, as its overflow policy says. It

@@ -7,7 +7,6 @@ import (
 	"reflect"
 
 	"github.com/troupe-go/troupe/actors"
-	"github.com/troupe-go/troupe/supervisor"
 )
 
 // The errors of names.
@@ -107,7 +106,7 @@ func (rt *Runtime) registered(name string, typ reflect.Type) (Topic, error) {
 
 // ErrTypeMismatch is returned for a topic that is open with another type. A
 // topic never changes its type, so to a handler it is a permanent failure.
-var ErrTypeMismatch = supervisor.Permanent(errors.New("runtime: topic has another type"))
+var ErrTypeMismatch = actors.ErrTypeMismatch
 
 // Topic returns an open topic by name, or [ErrUnknownTopic].
 func (rt *Runtime) Topic(name string) (Topic, error) {

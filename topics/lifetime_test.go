@@ -162,8 +162,8 @@ func TestTakeUnderLoad(t *testing.T) {
 
 func TestTakeIsNotForActors(t *testing.T) {
 	rt := troupetest.New(t)
-	_, err := topics.Spawn(rt.Runtime, "a", func() topics.Behavior[int] { return topics.Behavior[int]{Receive: ok} }, topics.SubscriberConfig{Take: 1})
-	if err == nil || err.Error() != `topics: spawn "a": Take 1: is for topics` {
+	_, err := topics.Spawn(rt.Runtime, "a", func() topics.Behavior[int] { return topics.Behavior[int]{Receive: ok} }, topics.SpawnConfig{SubscriberConfig: topics.SubscriberConfig{Take: 1}})
+	if err == nil || err.Error() != `topics: spawn "a": Key, Workers, Filter, Priority, Take: are for topics` {
 		t.Errorf("Spawn = %v", err)
 	}
 }

@@ -100,7 +100,7 @@ func TestMiddlewareThatIsRefusedIsAnErrorOfSubscribe(t *testing.T) {
 			behavior := func() topics.Behavior[int] { return topics.Behavior[int]{Receive: ok} }
 			_, err1 := topic.Subscribe("s", ok, cfg)
 			_, err2 := topic.SubscribeFactory("s", behavior, cfg)
-			_, err3 := topics.Spawn(rt.Runtime, "actor", behavior, cfg)
+			_, err3 := topics.Spawn(rt.Runtime, "actor", behavior, topics.SpawnConfig{SubscriberConfig: cfg})
 			for prefix, err := range map[string]error{"topics: subscribe t/s: ": errors.Join(err1), "topics: subscribe t/s:": err2, `topics: spawn "actor": `: err3} {
 				if err == nil || !strings.HasPrefix(err.Error(), prefix) || !strings.Contains(err.Error(), want) {
 					t.Errorf("error = %v, want %s%s", err, prefix, want)
@@ -235,7 +235,7 @@ func TestMiddlewareIsAroundSpawnedActors(t *testing.T) {
 	}
 	ref, err := topics.Spawn(rt.Runtime, "double", func() topics.Behavior[question] {
 		return topics.Behavior[question]{Receive: func(_ context.Context, q question) error { q.reply(2 * q.n); return nil }}
-	}, chain(mw))
+	}, topics.SpawnConfig{SubscriberConfig: chain(mw)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestMiddlewareIsAroundSpawnedActors(t *testing.T) {
 		t.Errorf("Ask = %d, %v, want 42", got, err)
 	}
 	wantSlice(t, "seen", seen.all(), any(21))
-	if _, err := topics.Spawn[question](rt.Runtime, "none", nil, chain(mw)); err == nil || !strings.Contains(err.Error(), "factory: must not be nil") {
+	if _, err := topics.Spawn[question](rt.Runtime, "none", nil, topics.SpawnConfig{SubscriberConfig: chain(mw)}); err == nil || !strings.Contains(err.Error(), "factory: must not be nil") {
 		t.Errorf("Spawn without a factory = %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 
@@ -76,11 +77,15 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 	if cfg.Group.sys != sys {
 		return nil, errors.New("Group: must be of the same runtime")
 	}
+	cfg.instrument(sys.instrument)
 	c := &Cell[T]{factory: cfg.Factory, settled: cfg.Settled}
 	if cfg.Receive != nil {
 		c.static = &Behavior[T]{Receive: cfg.Receive}
 	}
 	c.sys, c.cfg = sys, cfg.Config
+	if sys.profileLabels {
+		c.labels = pprof.WithLabels(context.Background(), pprof.Labels(labelTopic, cfg.Topic, labelSubscriber, cfg.Name))
+	}
 	c.condition = StateStarting
 	c.attentive = c.settled != nil || sys.obs.Handled != nil
 	c.ledger.changed = sys.poke
@@ -146,7 +151,18 @@ func (c *Cell[T]) runnable() bool {
 	return true
 }
 
-func (c *Cell[T]) batch() { c.loop.batch() }
+func (c *Cell[T]) batch() {
+	if c.labels != nil {
+		pprof.SetGoroutineLabels(c.labels)
+	}
+	c.loop.batch()
+}
+
+// The labels of profiles.
+const (
+	labelTopic      = "troupe_topic"
+	labelSubscriber = "troupe_subscriber"
+)
 
 // wakeIn has the cell look for events that are due, after d.
 func (c *core) wakeIn(d time.Duration) {

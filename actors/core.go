@@ -176,6 +176,7 @@ type core struct {
 	finished  chan struct{}
 	timer     *time.Timer // next attempt; the running goroutine's
 	detach    func()
+	labels    context.Context // of profiles, nil if none are wanted
 
 	sig    atomic.Pointer[atomic.Uint32] // of the loop that runs or runs next
 	paused atomic.Bool

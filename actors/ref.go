@@ -22,9 +22,10 @@ var ErrNoReply = errors.New("actors: no reply")
 // Ref is how an actor of the user's own is told messages of type M. It is safe
 // for concurrent use, and stays valid through restarts.
 type Ref[M any] struct {
-	cell  *Cell[envelope[M]]
-	log   *mailbox.Log[envelope[M]]
-	guard *Guard
+	cell   *Cell[envelope[M]]
+	log    *mailbox.Log[envelope[M]]
+	guard  *Guard
+	around Publishing // nil if nothing is
 
 	mu      sync.Mutex
 	refused map[string]uint64
@@ -48,7 +49,7 @@ func Spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Conf
 	if factory == nil {
 		return nil, fmt.Errorf("actors: spawn %q: factory: must not be nil", name)
 	}
-	ref := &Ref[M]{log: mailbox.NewLog[envelope[M]](sys.guard), guard: sys.guard}
+	ref := &Ref[M]{log: mailbox.NewLog[envelope[M]](sys.guard), guard: sys.guard, around: sys.Publishing(name)}
 	cell, err := SpawnCell(sys, ref.log, CellConfig[envelope[M]]{
 		Config: cfg,
 		Factory: func() Behavior[envelope[M]] {
@@ -95,7 +96,7 @@ func (r *Ref[M]) Tell(ctx context.Context, m M) error {
 }
 
 func (r *Ref[M]) send(ctx context.Context, e envelope[M]) error {
-	err := r.log.Append(ctx, e)
+	err := r.append(ctx, e)
 	if err == nil {
 		return nil
 	}

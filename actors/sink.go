@@ -43,7 +43,7 @@ type Dead struct {
 func (d *Dead) Stored() {
 	d.ledger.mu.Lock()
 	d.ledger.parked--
-	d.ledger.deadLettered++
+	d.ledger.store(d.Reason)
 	d.ledger.mu.Unlock()
 	d.ledger.changed()
 	if d.tell.DeadLettered != nil {

@@ -29,6 +29,13 @@ type Config struct {
 	DeadLetters deadletter.Store
 	// Observer is told everything that happens. The zero value costs nothing.
 	Observer Observer
+	// Instrument stands around publications and handlers, for traces and
+	// latencies; see package telemetry. The zero value costs nothing.
+	Instrument actors.Instrument
+	// ProfileLabels marks the goroutines of each subscriber for profiles, with
+	// the labels troupe_topic and troupe_subscriber. It costs some 20 ns for
+	// each batch of events.
+	ProfileLabels bool
 	// DrainTimeout is how long Run lets the pipeline flush after its context
 	// has ended. Zero is 30 s.
 	DrainTimeout time.Duration

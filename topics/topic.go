@@ -68,6 +68,7 @@ var (
 // twice the price of all the rest of it.
 type Topic[T any] struct {
 	log      *mailbox.Log[T]
+	around   actors.Publishing   // nil if nothing is
 	accepted func(runtime.Event) // the observer's, nil if nobody listens
 	rt       *runtime.Runtime
 	obs      runtime.Observer
@@ -97,9 +98,10 @@ func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], er
 	if c.Codec == nil {
 		c.Codec = jsonCodec{}
 	}
+	around := rt.Actors().Publishing(name) // unlocked: the function is the user's
 	t, err := rt.Register(name, reflect.TypeFor[T](), func() runtime.Topic {
 		t := &Topic[T]{
-			log: mailbox.NewLog[T](rt.Actors().Guard()), rt: rt, obs: rt.Observer(), name: name, cfg: c,
+			log: mailbox.NewLog[T](rt.Actors().Guard()), rt: rt, obs: rt.Observer(), name: name, cfg: c, around: around,
 			account: actors.NewAccount(rt.Actors()), rejected: map[string]uint64{},
 		}
 		t.accepted = t.obs.Accepted
@@ -133,6 +135,9 @@ func (t *Topic[T]) Name() string { return t.name }
 // (see bench/RESULTS.md). Several publishers at once hand cache lines around; see
 // [Topic.PublishBatch].
 func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
+	if t.around != nil {
+		return t.publishAround(ctx, ev, Meta{})
+	}
 	if err := t.log.Append(ctx, ev); err != nil {
 		return t.refused(ev, nil, err)
 	}
@@ -151,6 +156,13 @@ func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
 // It returns how many were accepted. An error is about the one that follows them,
 // and the rest of evs was not tried.
 func (t *Topic[T]) PublishBatch(ctx context.Context, evs []T) (n int, err error) {
+	if t.around != nil {
+		return t.publishBatchAround(ctx, evs)
+	}
+	return t.publishBatch(ctx, evs)
+}
+
+func (t *Topic[T]) publishBatch(ctx context.Context, evs []T) (n int, err error) {
 	for n < len(evs) {
 		k, err := t.log.AppendBatch(ctx, evs[n:])
 		n += k
@@ -176,6 +188,13 @@ type Meta = mailbox.Meta
 // price of a few allocations. It takes a copy of the headers.
 func (t *Topic[T]) PublishWith(ctx context.Context, ev T, m Meta) error {
 	m.Headers = maps.Clone(m.Headers)
+	if t.around != nil {
+		return t.publishAround(ctx, ev, m)
+	}
+	return t.publishMeta(ctx, ev, m)
+}
+
+func (t *Topic[T]) publishMeta(ctx context.Context, ev T, m Meta) error {
 	if err := t.log.AppendMeta(ctx, ev, &m); err != nil {
 		return t.refused(ev, &m, err)
 	}

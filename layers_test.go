@@ -24,7 +24,19 @@ const (
 	rapid      = "pgregory.net/rapid"
 	porcupine  = "github.com/anishathalye/porcupine"
 	goleak     = "go.uber.org/goleak"
+	otel       = "go.opentelemetry.io/otel"
+	otelMetric = "go.opentelemetry.io/otel/metric"
+	otelTrace  = "go.opentelemetry.io/otel/trace"
+	otelSDK    = "go.opentelemetry.io/otel/sdk" // sdk/metric is a module of its own
+	otelMeters = "go.opentelemetry.io/otel/sdk/metric"
+	otelProm   = "go.opentelemetry.io/otel/exporters/prometheus"
+	prometheus = "github.com/prometheus/client_golang"
 )
+
+var modules = []string{
+	protoactor, conc, zap, rapid, porcupine, goleak,
+	otel, otelMetric, otelTrace, otelSDK, otelMeters, otelProm, prometheus,
+}
 
 // layer is what a package may import beside the standard library: packages of
 // ours without the module path, and modules of others.
@@ -56,6 +68,18 @@ var layers = map[string]layer{
 	"topics": {
 		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", conc},
 		tests: []string{"troupetest", rapid, goleak, zap},
+	},
+
+	// Traces, metrics, health, slog: by the API of OpenTelemetry only, so that its
+	// SDK is the program's choice. Below topics, which its tests publish with.
+	"telemetry": {
+		code:  []string{"runtime", "actors", "mailbox", "supervisor", zap, otel, otelMetric, otelTrace},
+		tests: []string{"topics", "troupetest", "deadletter", otelSDK, otelMeters, rapid, goleak},
+	},
+	// The SDK and the Prometheus client: who wants them says so by importing it.
+	"telemetry/prometheus": {
+		code:  []string{otelMetric, otelMeters, otelProm, prometheus},
+		tests: []string{"telemetry", "runtime", "topics", "troupetest", goleak},
 	},
 
 	"troupetest": {
@@ -190,6 +214,10 @@ func TestLayersRefuse(t *testing.T) {
 		{"examples/quickstart", false, protoactor + "/actor"},
 		{"examples/quickstart", false, module + "/examples/indexer"},
 		{"mailbox", false, "example.org/else"},
+		{"runtime", false, otelTrace},
+		{"telemetry", false, otelSDK + "/trace"},
+		{"telemetry", false, prometheus + "/prometheus"},
+		{"telemetry", false, module + "/topics"},
 	} {
 		l, ok := layerOf(c.pkg)
 		if !ok || mayImport(c.pkg, l, c.test, c.imported) {
@@ -213,15 +241,24 @@ func mayImport(pkg string, l layer, test bool, imported string) bool {
 	if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
 		return slices.Contains(allowed, ours)
 	}
-	return slices.ContainsFunc(allowed, func(m string) bool {
-		return imported == m || strings.HasPrefix(imported, m+"/")
-	})
+	return slices.Contains(allowed, moduleOf(imported))
+}
+
+// moduleOf returns the module of others that a package belongs to: the longest
+// that fits, for OpenTelemetry has modules inside of modules.
+func moduleOf(imported string) string {
+	var longest string
+	for _, m := range modules {
+		if (imported == m || strings.HasPrefix(imported, m+"/")) && len(m) > len(longest) {
+			longest = m
+		}
+	}
+	return longest
 }
 
 // TestDependencies holds what a program that imports Troupe gets beside it: what
 // go.mod requires directly has a row in the table of layers.
 func TestDependencies(t *testing.T) {
-	known := []string{protoactor, conc, zap, rapid, porcupine, goleak}
 	data, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +268,7 @@ func TestDependencies(t *testing.T) {
 		if len(fields) < 2 || !strings.HasPrefix(fields[1], "v") || strings.Contains(line, "// indirect") {
 			continue
 		}
-		if !slices.Contains(known, fields[0]) {
+		if !slices.Contains(modules, fields[0]) {
 			t.Errorf("go.mod requires %s, which no layer may import: say why in DESIGN.md first", fields[0])
 		}
 	}
@@ -241,7 +278,7 @@ func TestDependencies(t *testing.T) {
 			used[m] = true
 		}
 	}
-	for _, m := range known {
+	for _, m := range modules {
 		if !used[m] {
 			t.Errorf("%s is in no layer", m)
 		}

@@ -89,7 +89,6 @@ type series struct {
 	topics  map[string]bool // those with series
 	shown   map[[2]string]*shown
 	hidden  map[[2]string]bool // present without a series
-	others  map[string]bool    // topics whose rest is shown
 	reasons map[string]bool
 	sent    map[string]uint64 // by topic, the most that was seen
 }
@@ -104,7 +103,7 @@ type shown struct {
 
 func newSeries(limit int) *series {
 	return &series{max: limit, topics: map[string]bool{}, shown: map[[2]string]*shown{},
-		others: map[string]bool{}, reasons: map[string]bool{}, sent: map[string]uint64{}}
+		reasons: map[string]bool{}, sent: map[string]uint64{}}
 }
 
 // rows returns the series of subscribers as of snap.
@@ -147,8 +146,7 @@ func (s *series) rows(snap runtime.Snapshot) []row {
 		}
 	}
 	for _, label := range order {
-		if r := rest[label]; s.others[label] || !r.empty() {
-			s.others[label] = true
+		if r := rest[label]; !r.empty() {
 			rows = append(rows, *r)
 		}
 	}

@@ -69,12 +69,47 @@ func TestReasonsAreBounded(t *testing.T) {
 	})
 }
 
+func TestSubscriberThatComesBackGoesOnCounting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMetered(t, telemetry.Config{MaxSeries: 1})
+		topic := open(t, w.Runtime, "t")
+		const a, b, rest = "outcome=done,sub=a,topic=t", "outcome=done,sub=b,topic=t", "outcome=done,sub=(other),topic=t"
+		leave := func(s *topics.Subscription) {
+			if err := s.Unsubscribe(t.Context(), runtime.Drain); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sub := subscribe(t, topic, "a", ok)
+		publish(t, topic, 1, 2, 3)
+		w.Idle()
+		w.collect().want(t, "troupe.delivery.outcomes", a, 3)
+		leave(sub)
+		w.collect().want(t, "troupe.delivery.outcomes", a, 3) // until somebody needs its place
+		sub = subscribe(t, topic, "a", ok)
+		publish(t, topic, 4)
+		w.Idle()
+		p := w.collect()
+		p.want(t, "troupe.delivery.outcomes", a, 4)
+		leave(sub)
+		subscribe(t, topic, "b", ok)
+		publish(t, topic, 5, 6)
+		w.Idle()
+		p = w.collect()
+		p.want(t, "troupe.delivery.outcomes", b, 2)
+		p.want(t, "troupe.delivery.outcomes", rest, 4)
+		if _, there := p["troupe.delivery.outcomes"][a]; there {
+			t.Errorf("a has its series still, beside %v", p["troupe.delivery.outcomes"])
+		}
+	})
+}
+
 // Subscribers come and go under a few names, with room for fewer series: the sum
 // over all series is that of the account at every collection, and no counter
 // ever goes back.
 func TestCountersNeverGoBackWhoeverComesAndGoes(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		w := newMetered(t, telemetry.Config{MaxSeries: rapid.IntRange(1, 4).Draw(r, "series")})
+		limit := rapid.IntRange(1, 4).Draw(r, "series")
+		w := newMetered(t, telemetry.Config{MaxSeries: limit})
 		defer func() { _, _ = w.Shutdown(context.Background()) }()
 		var open2 []*topics.Topic[int]
 		for _, name := range []string{"a", "b"} {
@@ -82,7 +117,7 @@ func TestCountersNeverGoBackWhoeverComesAndGoes(t *testing.T) {
 		}
 		subs := map[string]*topics.Subscription{}
 		before := points{}
-		for range rapid.IntRange(1, 30).Draw(r, "steps") {
+		for range rapid.IntRange(1, 60).Draw(r, "steps") {
 			topic := rapid.SampledFrom(open2).Draw(r, "topic")
 			name := rapid.SampledFrom([]string{"x", "y", "z"}).Draw(r, "name")
 			who := topic.Name() + "/" + name
@@ -115,6 +150,9 @@ func TestCountersNeverGoBackWhoeverComesAndGoes(t *testing.T) {
 				total := w.Snapshot().Total
 				if got, want := now.sum("troupe.delivery.outcomes"), float64(total.Done+total.DeadLettered+total.TotalDropped()); got != want {
 					r.Fatalf("outcomes = %v, want %v: %v", got, want, now["troupe.delivery.outcomes"])
+				}
+				if n := len(now["troupe.delivery.retries"]); n > limit+3 { // and "(other)" of a, of b, and of others
+					r.Fatalf("%d series, want %d and the rest of 3 topics at most: %v", n, limit, now["troupe.delivery.retries"])
 				}
 				for _, metric := range []string{"troupe.delivery.outcomes", "messaging.client.sent.messages", "messaging.client.consumed.messages"} {
 					for attrs, was := range before[metric] {

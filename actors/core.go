@@ -196,6 +196,8 @@ type core struct {
 	freed      chan struct{}           // closed when a zombie ends, for a hook that waits to become one
 	full       bool                    // waits for room in the sink
 	abandon    bool                    // Abandon has been called
+	oldestSeq  uint64                  // of the event that Oldest has looked at last
+	oldestAt   time.Time               // when that was published, by the earliest answer
 }
 
 // name returns how people refer to the actor.

@@ -17,10 +17,16 @@ func (c *Cell[T]) Oldest() time.Duration {
 	c.mu.Lock()
 	r := c.saved
 	c.mu.Unlock()
-	at := r.Oldest()
+	seq, at := r.Oldest()
 	if at.IsZero() {
 		return 0
 	}
+	c.mu.Lock()
+	if c.oldestSeq == seq && c.oldestAt.Before(at) {
+		at = c.oldestAt
+	}
+	c.oldestSeq, c.oldestAt = seq, at
+	c.mu.Unlock()
 	return max(0, time.Since(at))
 }
 

@@ -79,7 +79,9 @@ func (cfg *CellConfig[T]) instrument(in Instrument) {
 }
 
 // instrumented returns receive with h around it. Of what receive panics with, it
-// lets through value and stack (see trimmed).
+// lets through value and stack (see trimmed, which has to know the frame).
+//
+//go:noinline
 func instrumented[M any](h Handling, receive func(context.Context, M) error) func(context.Context, M) error {
 	return func(ctx context.Context, m M) (err error) {
 		inner := beginHandling(ctx, h)

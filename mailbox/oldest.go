@@ -2,31 +2,35 @@ package mailbox
 
 import "time"
 
-// Oldest returns when the event was published that is next, as seen from r, a copy
-// of the consumer's reader; the zero time if none waits, or its publication is
-// under way. Anybody may ask: it looks at no slot, for those may be in use
-// elsewhere by now, but at times, which are not used again.
-func (r *Reader[T]) Oldest() time.Time {
+// Oldest returns the sequence number of the event that is next and when it was
+// published, as seen from r, a copy of the consumer's reader; the zero time if none
+// waits, or its publication is under way. The time is as exact as that of
+// [Reader.Facts], and becomes later when a sleeper is woken for an event of the
+// same run: the first answer for an event is the best.
+//
+// Anybody may ask: it looks at no slot, for those may be in use elsewhere by now,
+// but at times, which are not used again.
+func (r *Reader[T]) Oldest() (seq uint64, publishedAt time.Time) {
 	if b := r.c.box; b != nil {
 		b.c.absorb()
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.n == 0 {
-			return time.Time{}
+			return 0, time.Time{}
 		}
-		return b.at(0).PublishedAt
+		return b.at(0).Seq, b.at(0).PublishedAt
 	}
 	if r.c.LenFrom(r) == 0 {
-		return time.Time{}
+		return 0, time.Time{}
 	}
 	seg, i := r.seg, r.next()
 	if i >= len(seg.slots) {
 		if seg, i = seg.next.Load(), 0; seg == nil {
-			return time.Time{}
+			return 0, time.Time{}
 		}
 	}
 	if len(seg.marks) == 0 || seg.marks[i/markEvery].Load() == 0 {
-		return time.Time{} // the time before would be that of another run, perhaps of long ago
+		return 0, time.Time{} // the time before would be that of another run, perhaps of long ago
 	}
-	return seg.publishedAt(uint64(i))
+	return r.pos() + 1, seg.publishedAt(uint64(i))
 }

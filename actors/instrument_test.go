@@ -175,7 +175,9 @@ func TestInstrumentChangesNothing(t *testing.T) {
 }
 
 func TestInstrumentKeepsTheStackOfAPanic(t *testing.T) {
-	stack := func(name string) (frames []string) {
+	stacks := map[string][]string{}
+	for _, name := range []string{"subject", "plain"} {
+		var frames []string
 		synctest.Test(t, func(t *testing.T) {
 			w := newInstrumented(t, &probe{})
 			s := w.handler(actors.Config{Name: name, Policy: once}, func(context.Context, int) error { return crashing(nil) })
@@ -191,9 +193,9 @@ func TestInstrumentKeepsTheStackOfAPanic(t *testing.T) {
 				}
 			}
 		})
-		return frames
+		stacks[name] = frames
 	}
-	with, without := stack("subject"), stack("plain")
+	with, without := stacks["subject"], stacks["plain"]
 	if len(without) != 2 || !slices.Equal(with, without) {
 		t.Errorf("stack = %q, without an instrument %q", with, without)
 	}

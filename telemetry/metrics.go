@@ -156,7 +156,6 @@ func (w *watch) row(o metric.Observer, r row) {
 	who := []attribute.KeyValue{semconv.MessagingDestinationName(r.topic), semconv.MessagingDestinationSubscriptionName(r.subscriber)}
 	with := func(more ...attribute.KeyValue) metric.MeasurementOption { return w.with(append(more, who...)...) }
 	at := with()
-	process := semconv.MessagingOperationName("process")
 	o.ObserveInt64(in.consumed, int64(c.done), with(system, process))
 	if c.failures > 0 {
 		o.ObserveInt64(in.consumed, int64(c.failures), with(system, process, semconv.ErrorTypeOther))

@@ -79,7 +79,7 @@ var layers = map[string]layer{
 	// The SDK and the Prometheus client: who wants them says so by importing it.
 	"telemetry/prometheus": {
 		code:  []string{otelMetric, otelMeters, otelProm, prometheus},
-		tests: []string{"telemetry", "runtime", "topics", "troupetest", zap, goleak},
+		tests: []string{"telemetry", "runtime", "topics", "troupetest", otel, goleak},
 	},
 
 	"troupetest": {

@@ -33,8 +33,8 @@ type Config struct {
 	// latencies; see package telemetry. The zero value costs nothing.
 	Instrument actors.Instrument
 	// ProfileLabels marks the goroutines of each subscriber for profiles, with
-	// the labels troupe_topic and troupe_subscriber. It costs some 20 ns for
-	// each batch of events.
+	// the labels troupe_topic and troupe_subscriber. It costs one call of
+	// pprof.SetGoroutineLabels for each batch of events.
 	ProfileLabels bool
 	// DrainTimeout is how long Run lets the pipeline flush after its context
 	// has ended. Zero is 30 s.

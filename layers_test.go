@@ -29,7 +29,20 @@ const (
 	gobreaker  = "github.com/sony/gobreaker/v2"
 	xtime      = "golang.org/x/time"
 	cron       = "github.com/robfig/cron/v3"
+	otel       = "go.opentelemetry.io/otel"
+	otelMetric = "go.opentelemetry.io/otel/metric"
+	otelTrace  = "go.opentelemetry.io/otel/trace"
+	otelSDK    = "go.opentelemetry.io/otel/sdk" // sdk/metric is a module of its own
+	otelMeters = "go.opentelemetry.io/otel/sdk/metric"
+	otelProm   = "go.opentelemetry.io/otel/exporters/prometheus"
+	prometheus = "github.com/prometheus/client_golang"
 )
+
+var modules = []string{
+	protoactor, conc, zap, rapid, porcupine, goleak,
+	otel, otelMetric, otelTrace, otelSDK, otelMeters, otelProm, prometheus,
+	protobuf, cbor, gobreaker, xtime, cron,
+}
 
 // layer is what a package may import beside the standard library: packages of
 // ours without the module path, and modules of others.
@@ -76,6 +89,17 @@ var layers = map[string]layer{
 	// When something recurs. Topics know it by an interface only, so that who uses
 	// no cron expression links nothing of the library that reads them.
 	"schedule": {code: []string{cron}, tests: []string{"topics", "runtime"}},
+	// Traces, metrics, health, slog: by the API of OpenTelemetry only, so that its
+	// SDK is the program's choice. Below topics, which its tests publish with.
+	"telemetry": {
+		code:  []string{"runtime", "actors", "mailbox", "supervisor", zap, otel, otelMetric, otelTrace},
+		tests: []string{"topics", "troupetest", "deadletter", otelSDK, otelMeters, rapid, goleak},
+	},
+	// The SDK and the Prometheus client: who wants them says so by importing it.
+	"telemetry/prometheus": {
+		code:  []string{otelMetric, otelMeters, otelProm, prometheus},
+		tests: []string{"telemetry", "runtime", "topics", "troupetest", otel, goleak},
+	},
 
 	"troupetest": {
 		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},
@@ -211,6 +235,10 @@ func TestLayersRefuse(t *testing.T) {
 		{"examples/quickstart", false, protoactor + "/actor"},
 		{"examples/quickstart", false, module + "/examples/indexer"},
 		{"mailbox", false, "example.org/else"},
+		{"runtime", false, otelTrace},
+		{"telemetry", false, otelSDK + "/trace"},
+		{"telemetry", false, prometheus + "/prometheus"},
+		{"telemetry", false, module + "/topics"},
 	} {
 		l, ok := layerOf(c.pkg)
 		if !ok || mayImport(c.pkg, l, c.test, c.imported) {
@@ -234,15 +262,24 @@ func mayImport(pkg string, l layer, test bool, imported string) bool {
 	if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
 		return slices.Contains(allowed, ours)
 	}
-	return slices.ContainsFunc(allowed, func(m string) bool {
-		return imported == m || strings.HasPrefix(imported, m+"/")
-	})
+	return slices.Contains(allowed, moduleOf(imported))
+}
+
+// moduleOf returns the module of others that a package belongs to: the longest
+// that fits, for OpenTelemetry has modules inside of modules.
+func moduleOf(imported string) string {
+	var longest string
+	for _, m := range modules {
+		if (imported == m || strings.HasPrefix(imported, m+"/")) && len(m) > len(longest) {
+			longest = m
+		}
+	}
+	return longest
 }
 
 // TestDependencies holds what a program that imports Troupe gets beside it: what
 // go.mod requires directly has a row in the table of layers.
 func TestDependencies(t *testing.T) {
-	known := []string{protoactor, conc, zap, rapid, porcupine, goleak, protobuf, cbor, gobreaker, xtime, cron}
 	data, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +289,7 @@ func TestDependencies(t *testing.T) {
 		if len(fields) < 2 || !strings.HasPrefix(fields[1], "v") || strings.Contains(line, "// indirect") {
 			continue
 		}
-		if !slices.Contains(known, fields[0]) {
+		if !slices.Contains(modules, fields[0]) {
 			t.Errorf("go.mod requires %s, which no layer may import: say why in DESIGN.md first", fields[0])
 		}
 	}
@@ -262,7 +299,7 @@ func TestDependencies(t *testing.T) {
 			used[m] = true
 		}
 	}
-	for _, m := range known {
+	for _, m := range modules {
 		if !used[m] {
 			t.Errorf("%s is in no layer", m)
 		}

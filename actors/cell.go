@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 
@@ -139,6 +140,7 @@ func (cfg CellConfig[T]) complete(sys *System) (CellConfig[T], error) {
 	if cfg.Group.sys != sys {
 		return cfg, errors.New("Group: must be of the same runtime")
 	}
+	cfg.instrument(sys.instrument)
 	return cfg, nil
 }
 
@@ -148,6 +150,9 @@ func newCell[T any](sys *System, cfg CellConfig[T]) *Cell[T] {
 		c.static = &Behavior[T]{Receive: cfg.Receive}
 	}
 	c.sys, c.cfg = sys, cfg.Config
+	if sys.profileLabels {
+		c.labels = pprof.WithLabels(context.Background(), pprof.Labels(labelTopic, cfg.Topic, labelSubscriber, cfg.Name))
+	}
 	c.condition = StateStarting
 	var serial uint64 // 0 for a topic, which there is once in a runtime
 	if cfg.own {
@@ -223,7 +228,18 @@ func (c *Cell[T]) runnable() bool {
 	return true
 }
 
-func (c *Cell[T]) batch() { c.loop.batch() }
+func (c *Cell[T]) batch() {
+	if c.labels != nil {
+		pprof.SetGoroutineLabels(c.labels)
+	}
+	c.loop.batch()
+}
+
+// The labels of profiles.
+const (
+	labelTopic      = "troupe_topic"
+	labelSubscriber = "troupe_subscriber"
+)
 
 // wakeIn has the cell look for events that are due, after d.
 func (c *core) wakeIn(d time.Duration) {

@@ -182,7 +182,8 @@ type core struct {
 	finished  chan struct{}
 	timer     *time.Timer // next attempt; the running goroutine's
 	detach    func()
-	self      *self // of an actor made by Spawn, else nil
+	self      *self           // of an actor made by Spawn, else nil
+	labels    context.Context // of profiles, nil if none are wanted
 
 	sig    atomic.Pointer[atomic.Uint32] // of the loop that runs or runs next
 	paused atomic.Bool
@@ -203,6 +204,8 @@ type core struct {
 	full       bool                    // waits for room in the sink
 	abandon    bool                    // Abandon has been called
 	after      []func()                // to call when finished is closed
+	oldestSeq  uint64                  // of the event that Oldest has looked at last
+	oldestAt   time.Time               // when that was published, by the earliest answer
 }
 
 // name returns how people refer to the actor.

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// instrumentedFrame is how the frames of instrumented begin.
+const instrumentedFrame = "github.com/troupe-go/troupe/actors.instrumented["
+
 // maxFrames bounds a stack that is kept.
 const maxFrames = 64
 
@@ -31,6 +34,8 @@ func trimmed(pcs []uintptr) string {
 		case strings.HasPrefix(f.Function, "runtime.gopanic"), f.Function == "runtime.Goexit":
 			kept, inUser = kept[:0], true
 		case !inUser:
+		case strings.HasPrefix(f.Function, instrumentedFrame):
+			// panics once more: what the user wrote comes below
 		case ownFrame(f.Function):
 			more = false
 		case len(kept) == 0 && strings.HasPrefix(f.Function, "runtime."):

@@ -40,6 +40,9 @@ type Group struct {
 
 	gone chan struct{} // closed when the group has stopped
 
+	mu     sync.Mutex
+	groups []*Group // inside, in the order in which they were made
+
 	members members // the group's goroutine's; none once the group is stopping
 }
 
@@ -118,6 +121,9 @@ func (g *Group) group(name string, cfg GroupConfig, owner *core) (*Group, error)
 		return nil, err
 	}
 	sub.pid = sub.node.pid
+	g.mu.Lock()
+	g.groups = append(g.groups, sub)
+	g.mu.Unlock()
 	return sub, nil
 }
 
@@ -148,6 +154,8 @@ func (g *Group) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *spawnChild:
 		m.reply <- g.add(ctx, m)
+	case *ping:
+		close(m.reply)
 	case *resumeChild:
 		m.node.cell.asked.Store(false)
 		g.begin(ctx.(actor.Supervisor), m.node)

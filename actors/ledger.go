@@ -12,15 +12,17 @@ import (
 // While events flow, Done and InFlight lag behind by at most one checkpoint: 64
 // events of a handler that takes less than a microsecond, else none.
 type Counts struct {
-	Deliveries   uint64            `json:"deliveries"`
-	Done         uint64            `json:"done"`
-	DeadLettered uint64            `json:"dead_lettered"`
-	Dropped      map[string]uint64 `json:"dropped"`
-	Filtered     uint64            `json:"filtered"` // not wanted by the subscription's filter
-	Queued       uint64            `json:"queued"`
-	InFlight     uint64            `json:"in_flight"`
-	RetryWait    uint64            `json:"retry_wait"`
-	Parked       uint64            `json:"parked"` // on their way into the dead-letter store
+	Deliveries   uint64 `json:"deliveries"`
+	Done         uint64 `json:"done"`
+	DeadLettered uint64 `json:"dead_lettered"`
+	// DeadLetteredBy is DeadLettered by reason.
+	DeadLetteredBy map[string]uint64 `json:"dead_lettered_by,omitempty"`
+	Dropped        map[string]uint64 `json:"dropped"`
+	Filtered       uint64            `json:"filtered"` // not wanted by the subscription's filter
+	Queued         uint64            `json:"queued"`
+	InFlight       uint64            `json:"in_flight"`
+	RetryWait      uint64            `json:"retry_wait"`
+	Parked         uint64            `json:"parked"` // on their way into the dead-letter store
 
 	Redelivered uint64 `json:"redelivered"` // deliveries that are dead letters given back
 	Own         uint64 `json:"own"`         // deliveries of the actor's own timers and watches
@@ -54,6 +56,12 @@ func (c *Counts) Add(d Counts) {
 	c.Deliveries += d.Deliveries
 	c.Done += d.Done
 	c.DeadLettered += d.DeadLettered
+	if c.DeadLetteredBy == nil && len(d.DeadLetteredBy) > 0 {
+		c.DeadLetteredBy = map[string]uint64{}
+	}
+	for k, n := range d.DeadLetteredBy {
+		c.DeadLetteredBy[k] += n
+	}
 	if c.Dropped == nil {
 		c.Dropped = map[string]uint64{}
 	}
@@ -86,7 +94,8 @@ type ledger struct {
 
 	done, deadLettered uint64
 	dropped            map[string]uint64
-	busy               bool // an event is in hand
+	deadLetteredBy     map[string]uint64 // by reason
+	busy               bool              // an event is in hand
 	retryWait          uint64
 	parked             uint64
 	lane               uint64 // of Cell.lane: what waits there
@@ -106,10 +115,19 @@ func (l *ledger) drop(reason string, n uint64) {
 	l.dropped[reason] += n
 }
 
+// store counts a dead letter. The caller holds mu.
+func (l *ledger) store(reason string) {
+	if l.deadLetteredBy == nil {
+		l.deadLetteredBy = map[string]uint64{}
+	}
+	l.deadLettered++
+	l.deadLetteredBy[reason]++
+}
+
 // counts returns all but Deliveries and Queued. The caller holds mu.
 func (l *ledger) counts() Counts {
 	c := Counts{
-		Done: l.done, DeadLettered: l.deadLettered, Dropped: maps.Clone(l.dropped),
+		Done: l.done, DeadLettered: l.deadLettered, DeadLetteredBy: maps.Clone(l.deadLetteredBy), Dropped: maps.Clone(l.dropped),
 		RetryWait: l.retryWait, Parked: l.parked, Redelivered: l.redelivered, Own: l.own, Stashed: l.stashed,
 		Failures: l.failures, Retries: l.retries, Restarts: l.restarts, Pauses: l.pauses,
 		Abandoned: l.abandoned, Late: l.late, Zombies: l.zombies,

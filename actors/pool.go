@@ -234,6 +234,19 @@ func (p *Pool[T]) Handles(ctx context.Context) bool {
 	return slices.ContainsFunc(p.workers, func(c *Cell[T]) bool { return c.Handles(ctx) })
 }
 
+// Config returns the configuration in force, MaxParked for all workers together.
+func (p *Pool[T]) Config() Config { return p.cfg }
+
+// Oldest returns how long the event that has waited longest has; see the method of
+// Cell.
+func (p *Pool[T]) Oldest() time.Duration {
+	_, at := p.in.Oldest()
+	if at.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(at))
+}
+
 // Capacity returns how many events may wait; 0 means without bound.
 func (p *Pool[T]) Capacity() int { return p.in.Capacity() }
 

@@ -23,9 +23,10 @@ var ErrNoReply = errors.New("actors: no reply")
 // Ref is how an actor of the user's own is told messages of type M. It is safe
 // for concurrent use, and stays valid through restarts.
 type Ref[M any] struct {
-	cell  *Cell[envelope[M]]
-	log   *mailbox.Log[envelope[M]]
-	guard *Guard
+	cell   *Cell[envelope[M]]
+	log    *mailbox.Log[envelope[M]]
+	guard  *Guard
+	around Publishing // nil if nothing is
 
 	mu      sync.Mutex
 	refused map[string]uint64
@@ -65,7 +66,7 @@ func spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Conf
 	if factory == nil {
 		return nil, errors.New("factory: must not be nil")
 	}
-	ref := &Ref[M]{log: mailbox.NewLog[envelope[M]](sys.guard), guard: sys.guard}
+	ref := &Ref[M]{log: mailbox.NewLog[envelope[M]](sys.guard), guard: sys.guard, around: sys.Publishing(name)}
 	_, err := SpawnCell(sys, ref.log, CellConfig[envelope[M]]{
 		Config:  cfg,
 		Factory: func() Behavior[envelope[M]] { return ref.instance(factory) },
@@ -121,7 +122,7 @@ func (r *Ref[M]) Tell(ctx context.Context, m M) error {
 }
 
 func (r *Ref[M]) send(ctx context.Context, e envelope[M]) error {
-	err := r.log.Append(ctx, e)
+	err := r.append(ctx, e)
 	if err == nil {
 		return nil
 	}

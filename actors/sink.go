@@ -62,7 +62,7 @@ func (d *Dead) Delivery() Delivery {
 func (d *Dead) Stored() {
 	d.ledger.mu.Lock()
 	d.ledger.parked--
-	d.ledger.deadLettered++
+	d.ledger.store(d.Reason)
 	d.ledger.mu.Unlock()
 	d.ledger.changed()
 	d.outcome(OutcomeDeadLettered, d.Reason)

@@ -117,8 +117,16 @@ func (s *subject) burst(events ...int) {
 
 func (s *subject) balanced() {
 	s.w.Helper()
-	if n := s.Counts(); n.Balance() != 0 {
+	n := s.Counts()
+	if n.Balance() != 0 {
 		s.w.Errorf("Balance = %d, want 0: %+v", n.Balance(), n)
+	}
+	letters := n.DeadLettered
+	for _, k := range n.DeadLetteredBy {
+		letters -= k
+	}
+	if letters != 0 {
+		s.w.Errorf("Counts = %+v, want dead letters to be the sum over their reasons", n)
 	}
 }
 
@@ -136,6 +144,9 @@ func (s *subject) wantCounts(want actors.Counts) {
 	s.w.Helper()
 	synctest.Wait()
 	got := s.Counts()
+	if want.DeadLetteredBy == nil {
+		want.DeadLetteredBy = got.DeadLetteredBy // balanced looks at its sum
+	}
 	if want.Dropped == nil {
 		want.Dropped = map[string]uint64{}
 	}

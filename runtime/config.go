@@ -34,6 +34,13 @@ type Config struct {
 	// of topics.Spawn, the first one outermost. It is outside of that of the
 	// subscriber.
 	Middleware []Middleware
+	// Instrument stands around publications and handlers, for traces and
+	// latencies; see package telemetry. The zero value costs nothing.
+	Instrument actors.Instrument
+	// ProfileLabels marks the goroutines of each subscriber for profiles, with
+	// the labels troupe_topic and troupe_subscriber. It costs one call of
+	// pprof.SetGoroutineLabels for each batch of events.
+	ProfileLabels bool
 	// DrainTimeout is how long Run lets the pipeline flush after its context
 	// has ended. Zero is 30 s.
 	DrainTimeout time.Duration

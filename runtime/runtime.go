@@ -85,7 +85,8 @@ func New(cfg Config) (*Runtime, error) {
 	}
 	rt.node, _ = os.Hostname() // a letter without it is still a letter
 	rt.letters = newLetters(rt, cfg)
-	system := actors.SystemConfig{Sink: rt.letters, Observer: rt.obs.And(Observer{Stopped: rt.stopped})}
+	system := actors.SystemConfig{Sink: rt.letters, Observer: rt.obs.And(Observer{Stopped: rt.stopped}),
+		Instrument: cfg.Instrument, ProfileLabels: cfg.ProfileLabels}
 	if rt.obs.Held != nil {
 		system.Held = rt.held
 	}

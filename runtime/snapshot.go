@@ -1,8 +1,6 @@
 package runtime
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -41,7 +39,8 @@ type SubscriberSnapshot struct {
 	State    actors.State  `json:"state"`
 	Capacity int           `json:"capacity"`
 	Overflow string        `json:"overflow"`
-	Busy     time.Duration `json:"busy_ns"` // with the event in hand
+	Busy     time.Duration `json:"busy_ns"`   // with the event in hand
+	Oldest   time.Duration `json:"oldest_ns"` // how long the event at the head of the mailbox has waited
 	Counts   actors.Counts `json:"counts"`
 }
 
@@ -100,7 +99,7 @@ func (rt *Runtime) Snapshot() Snapshot {
 func (s *Subscription) Snapshot() SubscriberSnapshot {
 	return SubscriberSnapshot{
 		Topic: s.topic, Name: s.name, State: s.cell.State(), Capacity: s.cell.Capacity(),
-		Overflow: s.cell.Overflow().String(), Busy: s.cell.Since(), Counts: s.cell.Counts(),
+		Overflow: s.cell.Overflow().String(), Busy: s.cell.Since(), Oldest: s.cell.Oldest(), Counts: s.cell.Counts(),
 	}
 }
 
@@ -122,32 +121,4 @@ func (t TopicSnapshot) Subscriber(name string) (SubscriberSnapshot, bool) {
 		}
 	}
 	return SubscriberSnapshot{}, false
-}
-
-// Health returns nil, or everything that needs a person: subscribers that are
-// escalated, cooling down or hung, full mailboxes that hold publishers back,
-// and a dead-letter store that fails. It suits a health check.
-func (rt *Runtime) Health() error {
-	snap := rt.Snapshot()
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if snap.State != StateRunning {
-		fault("runtime %s: %s", snap.Name, snap.State)
-	}
-	for _, t := range snap.Topics {
-		for _, s := range t.Subscribers {
-			switch s.State {
-			case actors.StateEscalated, actors.StateCooldown, actors.StateHung:
-				fault("%s/%s: %s", s.Topic, s.Name, s.State)
-			}
-			if t.Waiting > 0 && s.Counts.Queued >= uint64(s.Capacity) && s.Capacity > 0 {
-				fault("%s/%s: full, holds back publishers (%d wait), %s", s.Topic, s.Name, t.Waiting, s.State)
-			}
-		}
-	}
-	if snap.Letters.Failing != "" {
-		fault("dead-letter store: failing since %s, %d letters wait: %s",
-			snap.Letters.Since.Format(time.RFC3339), snap.Letters.Waiting, snap.Letters.Failing)
-	}
-	return errors.Join(faults...)
 }

@@ -26,6 +26,8 @@ type Cell interface {
 	Counts() actors.Counts
 	State() actors.State
 	Since() time.Duration
+	Config() actors.Config
+	Oldest() time.Duration
 	Capacity() int
 	Overflow() mailbox.Overflow
 	Pause()

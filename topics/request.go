@@ -62,7 +62,7 @@ func ask[Resp, Req any](ctx context.Context, t *Topic[Req], req Req, first bool,
 		return err
 	})
 	defer ticket.Close()
-	if err := t.send(ctx, ticket, req, carried(meta)); err != nil {
+	if err := t.send(ctx, ticket, req, carried(ctx, meta)); err != nil {
 		return nil, t.reject(err)
 	}
 	err = ticket.Wait(ctx)

@@ -84,9 +84,11 @@ func (c Config) validate(typ reflect.Type) error {
 // twice the price of all the rest of it.
 type Topic[T any] struct {
 	log      *mailbox.Log[T]
+	around   actors.Publishing   // nil if nothing is
 	accepted func(runtime.Event) // the observer's, nil if nobody listens
-	// correlate is Config.Correlate, where a publication looks at it.
-	correlate bool
+	special  bool                // Publish has to look at more than the log
+
+	correlate bool // Config.Correlate
 
 	rt      *runtime.Runtime
 	obs     runtime.Observer
@@ -121,12 +123,14 @@ func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], er
 			return nil, fmt.Errorf("topics: open %q: %w", name, err)
 		}
 	}
+	around := rt.Actors().Publishing(name) // unlocked: the function is the user's
 	t, err := rt.Register(name, reflect.TypeFor[T](), func() runtime.Topic {
 		t := &Topic[T]{
-			log: mailbox.NewLog[T](rt.Actors().Guard()), rt: rt, obs: rt.Observer(), name: name, cfg: c,
+			log: mailbox.NewLog[T](rt.Actors().Guard()), rt: rt, obs: rt.Observer(), name: name, cfg: c, around: around,
 			account: actors.NewAccount(rt.Actors()), rejected: map[string]uint64{},
 		}
 		t.accepted, t.correlate = t.obs.Accepted, c.Correlate
+		t.special = t.correlate || around != nil
 		t.later.t = t
 		if c.Replay.set() {
 			_ = t.keep(c.Replay) // which has been checked, and the log is new
@@ -161,8 +165,8 @@ func (t *Topic[T]) Name() string { return t.name }
 // (see bench/RESULTS.md). Several publishers at once hand cache lines around; see
 // [Topic.PublishBatch].
 func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
-	if t.correlate && actors.InHandler(ctx) {
-		return t.PublishWith(ctx, ev, Meta{})
+	if t.special && (t.around != nil || actors.InHandler(ctx)) {
+		return t.publishSpecial(ctx, ev)
 	}
 	if err := t.log.Append(ctx, ev); err != nil {
 		return t.refused(ev, nil, err)
@@ -182,13 +186,21 @@ func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
 // It returns how many were accepted. An error is about the one that follows them,
 // and the rest of evs was not tried.
 func (t *Topic[T]) PublishBatch(ctx context.Context, evs []T) (n int, err error) {
-	if t.correlate && actors.InHandler(ctx) {
+	switch {
+	case t.correlate && actors.InHandler(ctx):
 		for ; n < len(evs); n++ {
 			if err := t.PublishWith(ctx, evs[n], Meta{}); err != nil {
 				return n, err
 			}
 		}
+		return n, nil
+	case t.around != nil:
+		return t.publishBatchAround(ctx, evs)
 	}
+	return t.publishBatch(ctx, evs)
+}
+
+func (t *Topic[T]) publishBatch(ctx context.Context, evs []T) (n int, err error) {
 	for n < len(evs) {
 		k, err := t.log.AppendBatch(ctx, evs[n:])
 		n += k
@@ -216,7 +228,21 @@ func (t *Topic[T]) PublishBatch(ctx context.Context, evs []T) (n int, err error)
 // with that context when the handler has returned.
 func (t *Topic[T]) PublishWith(ctx context.Context, ev T, m Meta) error {
 	m.Headers = inherit(ctx, m.Headers)
+	if t.around != nil {
+		return t.publishAround(ctx, ev, m)
+	}
 	return t.publishMeta(ctx, ev, m)
+}
+
+// publishSpecial is Publish where that is more than to append.
+func (t *Topic[T]) publishSpecial(ctx context.Context, ev T) error {
+	if t.correlate && actors.InHandler(ctx) {
+		return t.PublishWith(ctx, ev, Meta{})
+	}
+	if t.around != nil {
+		return t.publishAround(ctx, ev, Meta{})
+	}
+	return t.publishMeta(ctx, ev, Meta{})
 }
 
 // publishMeta publishes with m as it is.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/troupe-go/troupe/actors"
@@ -70,7 +69,7 @@ func (o Outcomes) Of(subscriber string) (Outcome, bool) {
 func (t *Topic[T]) PublishWait(ctx context.Context, ev T, meta ...Meta) (Outcomes, error) {
 	ticket := actors.NewTicket(t.rt.Actors())
 	defer ticket.Close()
-	m := carried(meta)
+	m := carried(ctx, meta)
 	if err := t.send(ctx, ticket, ev, m); err != nil {
 		return nil, t.refused(ev, m, err)
 	}
@@ -84,7 +83,19 @@ func (t *Topic[T]) PublishWait(ctx context.Context, ev T, meta ...Meta) (Outcome
 
 // send publishes ev with a ticket. Of an error the topic has not been told.
 func (t *Topic[T]) send(ctx context.Context, ticket *actors.Ticket, ev T, m *mailbox.Meta) error {
-	if err := actors.Send(ctx, ticket, t.log, ev, m); err != nil {
+	var err error
+	if t.around == nil {
+		err = actors.Send(ctx, ticket, t.log, ev, m)
+	} else {
+		_, err = actors.Around(ctx, t.around, 1, m.Headers, func(ctx context.Context, headers map[string]string) (int, error) {
+			m.Headers = headers
+			if err := actors.Send(ctx, ticket, t.log, ev, m); err != nil {
+				return 0, err
+			}
+			return 1, nil
+		})
+	}
+	if err != nil {
 		return err
 	}
 	if t.accepted != nil {
@@ -93,10 +104,10 @@ func (t *Topic[T]) send(ctx context.Context, ticket *actors.Ticket, ev T, m *mai
 	return nil
 }
 
-// carried returns a copy of what may travel with an event.
-func carried(meta []Meta) *mailbox.Meta {
+// carried returns a copy of what may travel with an event, as PublishWith has it.
+func carried(ctx context.Context, meta []Meta) *mailbox.Meta {
 	m := optional(meta)
-	m.Headers = maps.Clone(m.Headers)
+	m.Headers = inherit(ctx, m.Headers)
 	return &m
 }
 

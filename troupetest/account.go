@@ -17,7 +17,7 @@ import (
 //	Deliveries = Done + DeadLettered + Σ Dropped + Queued + InFlight + RetryWait + Parked
 //	Scheduled.Taken = Published + Canceled + Refused + Left + Discarded + Pending + Due
 //
-// and each sum is that of its parts. Once the runtime is closed, nothing may be
+// and each sum is that of its parts, that of dead letters by reason included. Once the runtime is closed, nothing may be
 // without an outcome any more.
 func CheckAccount(t testing.TB, snap runtime.Snapshot) {
 	t.Helper()
@@ -35,6 +35,9 @@ func accountFaults(snap runtime.Snapshot) (faults []string) {
 		}
 		if c.Done+c.DeadLettered+c.TotalDropped()+c.Filtered > c.Deliveries {
 			fault("%s: more outcomes than deliveries: %s", who, render(c))
+		}
+		if n := sumOf(c.DeadLetteredBy); n != c.DeadLettered {
+			fault("%s: %d dead letters, but by reason %d: %v", who, c.DeadLettered, n, c.DeadLetteredBy)
 		}
 		if closed && c.Queued+c.InFlight+c.RetryWait+c.Parked > 0 {
 			fault("%s: without an outcome after shutdown: %s", who, render(c))

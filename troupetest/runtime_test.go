@@ -224,7 +224,7 @@ func TestLettersAreOldestFirst(t *testing.T) {
 
 func TestCheckAccount(t *testing.T) {
 	good := func() runtime.Snapshot {
-		c := actors.Counts{Deliveries: 6, Done: 1, DeadLettered: 1, Dropped: map[string]uint64{"x": 1}, Queued: 1, InFlight: 1, RetryWait: 1}
+		c := actors.Counts{Deliveries: 6, Done: 1, DeadLettered: 1, DeadLetteredBy: map[string]uint64{"y": 1}, Dropped: map[string]uint64{"x": 1}, Queued: 1, InFlight: 1, RetryWait: 1}
 		topic := runtime.TopicSnapshot{
 			Name:         "n",
 			Publications: runtime.Publications{Attempted: 7, Accepted: 6, Rejected: map[string]uint64{"full": 1}},

@@ -26,6 +26,7 @@ type Cell[T any] struct {
 	static    *Behavior[T]        // instead of factory: an instance without state
 	settled   func(ev T, _ error) // told every outcome, if set
 	payload   func(T) any
+	bulk      *bulk[T]    // of one that handles batches, else nil
 	attentive bool        // somebody wants to know of each success
 	hasRoom   atomic.Bool // the sink has called back
 
@@ -60,6 +61,11 @@ type CellConfig[T any] struct {
 	Factory func() Behavior[T]
 	// Receive is the whole behavior of a cell without state, instead of Factory.
 	Receive func(context.Context, T) error
+	// ReceiveBatch and BatchFactory are Receive and Factory of a cell that handles
+	// batches, which begin as Batch says.
+	ReceiveBatch func(context.Context, []T) error
+	BatchFactory func() Behavior[[]T]
+	Batch        BatchConfig
 	// Key is that of mailbox.Latest and of Keyed. If it panics, the event's key is "".
 	Key func(T) string
 	// Keyed keeps the order of each key, and nothing more, through retries and
@@ -80,6 +86,8 @@ type CellConfig[T any] struct {
 	Settled func(ev T, outcome error)
 	// Payload, if set, returns what a dead letter shows of an event.
 	Payload func(T) any
+
+	company *company // of batches
 }
 
 // SpawnCell starts an actor that reads log. It returns once the actor receives
@@ -116,7 +124,8 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 // complete returns the configuration with its defaults, or what is wrong with it.
 func (cfg CellConfig[T]) complete(sys *System) (CellConfig[T], error) {
 	cfg.Config = cfg.Config.withDefaults()
-	if err := cfg.validate(); err != nil {
+	cfg, err := cfg.batched()
+	if err := errors.Join(cfg.validate(), err); err != nil {
 		return cfg, err
 	}
 	if cfg.Factory == nil && cfg.Receive == nil {
@@ -132,9 +141,9 @@ func (cfg CellConfig[T]) complete(sys *System) (CellConfig[T], error) {
 }
 
 func newCell[T any](sys *System, cfg CellConfig[T]) *Cell[T] {
-	c := &Cell[T]{factory: cfg.Factory, settled: cfg.Settled, payload: cfg.Payload}
+	c := &Cell[T]{factory: cfg.Factory, settled: cfg.Settled, payload: cfg.Payload, bulk: newBulk(cfg)}
 	if cfg.Receive != nil {
-		c.static = &Behavior[T]{Receive: cfg.Receive}
+		c.static = &Behavior[T]{Receive: cfg.Receive, all: cfg.ReceiveBatch}
 	}
 	c.sys, c.cfg = sys, cfg.Config
 	c.condition = StateStarting
@@ -190,6 +199,9 @@ func (c *Cell[T]) runnable() bool {
 		}
 		c.setUnburied(nil)
 	}
+	if c.bulk != nil {
+		return c.bulkRunnable()
+	}
 	if c.head != nil {
 		if wait := time.Until(c.head.due); wait > 0 {
 			c.wakeIn(wait)
@@ -203,7 +215,13 @@ func (c *Cell[T]) runnable() bool {
 	return true
 }
 
-func (c *Cell[T]) batch() { c.loop.batch() }
+func (c *Cell[T]) batch() {
+	if c.bulk != nil {
+		c.loop.batches()
+		return
+	}
+	c.loop.batch()
+}
 
 // wakeIn has the cell look for events that are due, after d.
 func (c *core) wakeIn(d time.Duration) {
@@ -216,6 +234,9 @@ func (c *core) wakeIn(d time.Duration) {
 
 // ready reports whether there is something to do for a batch.
 func (c *Cell[T]) ready() bool {
+	if c.bulk != nil {
+		return c.bulkReady()
+	}
 	if c.head != nil || c.loop.r.Ready() {
 		return true
 	}
@@ -233,10 +254,15 @@ func (c *Cell[T]) drained() bool {
 	c.mu.Lock()
 	draining := c.ending && Rest(c.rest.Load()) == Drain && len(c.lane) == 0
 	c.mu.Unlock()
-	return draining && len(c.aside) == 0 && c.head == nil && c.unburied == nil && c.loop.r.Drained()
+	return draining && len(c.aside) == 0 && c.head == nil && c.unburied == nil && c.bulk.empty() && c.loop.r.Drained()
 }
 
-func (c *Cell[T]) sleep() { c.source.Sleep() }
+func (c *Cell[T]) sleep() {
+	if c.bulk != nil {
+		c.bulk.rested = true
+	}
+	c.source.Sleep()
+}
 
 func (c *Cell[T]) sleeps() bool { return c.source.Sleeps() }
 

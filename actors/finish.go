@@ -65,6 +65,7 @@ func (c *Cell[T]) settleRest() {
 		end(c.head, func() { c.retryWait-- })
 		c.head = nil
 	}
+	c.bulk.end(c.buryWaiting, func(h *held[T]) { end(h, func() { c.retryWait-- }) })
 	for _, h := range c.aside {
 		end(h, func() { c.retryWait-- })
 	}

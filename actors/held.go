@@ -18,7 +18,8 @@ type held[T any] struct {
 	seq          uint64
 	publishedAt  time.Time
 	headers      map[string]string
-	attempt      int // attempts made and charged
+	attempt      int // attempts made
+	company      int // of these, in a batch that has been taken apart: they are not charged
 	attempts     []Attempt
 	attemptCount int
 	due          time.Time // of the next attempt; zero means now

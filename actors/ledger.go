@@ -82,7 +82,8 @@ type ledger struct {
 
 	done, deadLettered uint64
 	dropped            map[string]uint64
-	busy               bool // an event is in hand
+	busy               bool   // an event is in hand
+	company            uint64 // in hand with it: the rest of a batch
 	retryWait          uint64
 	parked             uint64
 	lane               uint64 // redeliveries that wait
@@ -110,7 +111,7 @@ func (l *ledger) counts() Counts {
 		Abandoned: l.abandoned, Late: l.late, Zombies: l.zombies,
 	}
 	if l.busy {
-		c.InFlight = 1
+		c.InFlight = 1 + l.company
 	}
 	if c.Dropped == nil {
 		c.Dropped = map[string]uint64{}

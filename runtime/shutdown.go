@@ -111,6 +111,9 @@ func (rt *Runtime) shutdown(ctx context.Context) {
 	for _, t := range topics {
 		t.Drain()
 	}
+	for _, s := range rt.subscriptions() {
+		s.cell.Hurry() // what waits for company would wait in vain
+	}
 	_, _ = rt.settle(ctx, inert) // at the deadline, what is left is counted below
 
 	subs := rt.subscriptions()

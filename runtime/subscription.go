@@ -31,6 +31,7 @@ type Cell interface {
 	Pause()
 	Resume()
 	Restart()
+	Hurry()
 	Stop(rest actors.Rest, reason string)
 	Done() <-chan struct{}
 	Abandon() bool

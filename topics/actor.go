@@ -27,8 +27,8 @@ func Spawn[M any](rt *runtime.Runtime, name string, factory func() Behavior[M], 
 }
 
 func spawn[M any](rt *runtime.Runtime, name string, factory func() Behavior[M], cfg SubscriberConfig) (*actors.Ref[M], error) {
-	if cfg.Key.of != nil || cfg.Workers > 1 || cfg.Filter.kind != filterAll || cfg.Priority.of != nil {
-		return nil, errors.New("Key, Workers, Filter, Priority: are for topics")
+	if cfg.Key.of != nil || cfg.Workers > 1 || cfg.Filter.kind != filterAll || cfg.Priority.of != nil || cfg.Batch != (BatchConfig{}) {
+		return nil, errors.New("Key, Workers, Filter, Priority, Batch: are for topics")
 	}
 	t, err := rt.Register(name, reflect.TypeFor[M](), func() runtime.Topic {
 		return &direct[M]{name: name, refused: map[string]uint64{}}

@@ -1,0 +1,5 @@
+package topics_test
+
+import goruntime "runtime"
+
+func goexit() { goruntime.Goexit() }

@@ -314,11 +314,12 @@ func (s script) run(t *testing.T) (faults []string) {
 		return errBoom
 	}
 	sub := subscribeBatch(t, topic, "s", handle, s.cfg)
+	mine := rand.New(rand.NewPCG(s.seed, 2))
 	for n := range s.events {
 		publish(t, topic, n)
-		switch rnd.IntN(20) {
+		switch mine.IntN(20) {
 		case 0:
-			time.Sleep(time.Duration(rnd.IntN(2000)) * time.Millisecond)
+			time.Sleep(time.Duration(mine.IntN(2000)) * time.Millisecond)
 		case 1:
 			sub.Pause()
 			time.AfterFunc(100*time.Millisecond, sub.Resume)
@@ -327,7 +328,7 @@ func (s script) run(t *testing.T) (faults []string) {
 			troupetest.CheckAccount(t, rt.Snapshot())
 		}
 	}
-	if rnd.IntN(2) == 0 {
+	if mine.IntN(2) == 0 {
 		if err := sub.Unsubscribe(t.Context(), runtime.Drain); err != nil {
 			fault("unsubscribe: %v", err)
 		}

@@ -58,7 +58,7 @@ func (b BatchConfig) validate(capacity int) error {
 type bulk[T any] struct {
 	BatchConfig
 	company *company
-	spares  sync.Pool // of *[]held[T]
+	spares  sync.Pool // of *spare[T]
 
 	// The running goroutine's.
 	ahead    mailbox.Ahead[T]

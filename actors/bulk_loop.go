@@ -37,7 +37,7 @@ func (l *loop[T]) batches() {
 		if b.head != nil {
 			break
 		}
-		p := l.collect()
+		lt, p := l.collect()
 		if p == nil {
 			break
 		}
@@ -46,7 +46,7 @@ func (l *loop[T]) batches() {
 			goOn = l.attempt(h, false)
 			continue
 		}
-		goOn = l.together(&lot[T]{}, p, false)
+		goOn = l.together(lt, p, false)
 	}
 	l.checkpoint(false)
 	l.finishDraining()
@@ -159,7 +159,7 @@ func (b *bulk[T]) inherit(l *loop[T]) {
 		return
 	}
 	p := *b.hand
-	p.events, p.fresh = append([]held[T](nil), p.events...), false
+	p.events, p.spare = append([]held[T](nil), p.events...), nil
 	for i := range p.events {
 		h := &p.events[i]
 		h.attempts = append([]Attempt(nil), h.attempts...)

@@ -20,7 +20,14 @@ type part[T any] struct {
 	events []held[T] // all of the same number of attempts
 	broken bool      // of a batch that has been taken apart
 	due    time.Time // of the next attempt; zero means now
-	fresh  bool      // events are a spare's
+	spare  *spare[T] // where the events of a whole batch are
+}
+
+// spare is the place of a batch, for use by others that follow.
+type spare[T any] struct {
+	lot    lot[T]
+	part   part[T]
+	events []held[T]
 }
 
 func (p *part[T]) trial() bool { return p.broken && len(p.events) > 1 }
@@ -95,15 +102,15 @@ func (b *bulk[T]) nextLot(now time.Time) *lot[T] {
 }
 
 // collect takes a batch out of the mailbox, nil if none is due.
-func (l *loop[T]) collect() *part[T] {
+func (l *loop[T]) collect() (*lot[T], *part[T]) {
 	b := l.c.bulk
 	least := l.c.batchDue()
 	if least == 0 {
-		return nil
+		return nil, nil
 	}
-	events, _ := b.spares.Get().(*[]held[T])
-	if events == nil {
-		events = new([]held[T])
+	s, _ := b.spares.Get().(*spare[T])
+	if s == nil {
+		s = new(spare[T])
 	}
 	n := l.r.TakeAll(least, b.Size, func(it mailbox.Item[T], hold mailbox.Hold[T]) {
 		h := held[T]{ev: it.Event, topic: it.Topic, seq: it.Seq, publishedAt: it.PublishedAt, hold: hold}
@@ -111,22 +118,23 @@ func (l *loop[T]) collect() *part[T] {
 			h.headers = it.Meta.Headers
 		}
 		h.redelivery, _ = it.Injected.(*Redelivery)
-		*events = append(*events, h)
+		s.events = append(s.events, h)
 	})
 	if n == 0 {
-		b.spares.Put(events)
-		return nil
+		b.spares.Put(s)
+		return nil, nil
 	}
 	b.company.taken(time.Now())
 	b.rested = false
-	return &part[T]{events: *events, fresh: true}
+	s.part = part[T]{events: s.events, spare: s}
+	return &s.lot, &s.part
 }
 
 // recycle keeps the place of events that have their outcome.
 func (b *bulk[T]) recycle(p *part[T]) {
-	if p.fresh {
-		clear(p.events)
-		events := p.events[:0]
-		b.spares.Put(&events)
+	if s := p.spare; s != nil {
+		clear(s.events)
+		s.events, s.part = s.events[:0], part[T]{}
+		b.spares.Put(s)
 	}
 }

@@ -65,7 +65,8 @@ var errDeadline = errors.New("runtime: shutdown deadline")
 // Shutdown ends the runtime. It
 //
 //  1. refuses publications from outside, subscriptions and topics ([ErrClosed]),
-//  2. lets the pipeline flush: handlers may still publish,
+//  2. lets the pipeline flush: handlers may still publish, and no batch waits
+//     to be complete,
 //  3. stops subscribers in reverse order of subscription,
 //  4. when ctx ends, ends the contexts of the handlers that still run, and
 //     gives up on those that do not return within Config.CancelGrace,

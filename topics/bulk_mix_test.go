@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	goruntime "runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -375,4 +376,53 @@ func (s script) run(t *testing.T) (faults []string) {
 		}
 	}
 	return faults
+}
+
+// With a period that never ends, batches begin by their size alone: the last event
+// of one that wakes nobody would stop everything.
+func TestBatchesBySizeAloneMissNoEvent(t *testing.T) {
+	for _, c := range []topics.SubscriberConfig{
+		{Capacity: 8}, {Capacity: 64, Workers: 3}, {Capacity: 8, Overflow: mailbox.Reject}, {Overflow: mailbox.Unbounded},
+		{Capacity: 8, Key: topics.KeyOf(lastDigit), Workers: 2}, {Capacity: 1 << 20, Overflow: mailbox.DropOldest},
+		{Capacity: 8, Filter: topics.Where(func(int) bool { return true })},
+	} {
+		c.Batch = topics.BatchConfig{Size: 8, Period: time.Hour}
+		t.Run(fmt.Sprint(c.Overflow, c.Workers, c.Capacity), func(t *testing.T) {
+			events := 20000
+			if testing.Short() {
+				events = 4000
+			}
+			rt := troupetest.New(t)
+			topic := open(t, rt)
+			var handled atomic.Int64
+			all := make(chan struct{})
+			sub := subscribeBatch(t, topic, "s", func(_ context.Context, batch []int) error {
+				if handled.Add(int64(len(batch))) == int64(events) {
+					close(all)
+				}
+				return nil
+			}, c)
+			var wg sync.WaitGroup
+			for p := range 4 {
+				wg.Go(func() {
+					for n := p; n < events; n += 4 {
+						for topic.Publish(t.Context(), n) != nil {
+							goruntime.Gosched()
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if c.Workers == 2 { // their batches may be smaller, and the last is not complete
+				if err := sub.Unsubscribe(t.Context(), runtime.Drain); err != nil {
+					t.Error(err)
+				}
+			}
+			select {
+			case <-all:
+			case <-time.After(time.Minute):
+				t.Fatalf("%d of %d handled: %+v", handled.Load(), events, rt.Snapshot().Total)
+			}
+		})
+	}
 }

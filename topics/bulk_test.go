@@ -917,3 +917,121 @@ func TestBatchErrorText(t *testing.T) {
 		t.Errorf("text %q, want %q", got, want)
 	}
 }
+
+// A decider overrules what becomes of a batch, and of what it names.
+func TestDeciderOfABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			decide  supervisor.Decider
+			calls   []string
+			letters []string
+			done    uint64
+		}{
+			"drop instead of taking apart": {func(_ supervisor.Failure, d supervisor.Decision) supervisor.Decision {
+				d.Fate, d.Reason = supervisor.FateDrop, "stale"
+				return d
+			}, []string{"[0 1]"}, nil, 0},
+			"done": {func(_ supervisor.Failure, d supervisor.Decision) supervisor.Decision {
+				d.Fate = supervisor.FateDone
+				return d
+			}, []string{"[0 1]"}, nil, 2},
+			"one more attempt": {func(f supervisor.Failure, d supervisor.Decision) supervisor.Decision {
+				if f.Attempt == 1 {
+					d.Fate, d.Delay = supervisor.FateRetry, time.Second
+				}
+				return d
+			}, []string{"[0 1]", "[0 1]", "[0]", "[1]", "[1]"}, []string{"1 attempts_exhausted"}, 1},
+			"stop": {func(_ supervisor.Failure, d supervisor.Decision) supervisor.Decision {
+				d.Directive = supervisor.DirectiveStop
+				return d
+			}, []string{"[0 1]"}, []string{"0 subscriber_stopped", "1 subscriber_stopped"}, 0},
+			"panics": {func(supervisor.Failure, supervisor.Decision) supervisor.Decision { panic("decider") },
+				[]string{"[0 1]", "[0]", "[1]"}, []string{"1 attempts_exhausted"}, 1},
+		} {
+			rt := troupetest.New(t)
+			topic := open(t, rt)
+			b := newBatches(fails(errBoom, 1))
+			sub := subscribeBatch(t, topic, "s", b.handle, topics.SubscriberConfig{Batch: size(2), Retry: once, Decide: c.decide})
+			burst(t, topic, sub, 0, 1)
+			rt.Idle()
+			t.Log(name)
+			b.wantEvents(t, c.calls...)
+			wantSlice(t, "letters", reasons(rt), c.letters...)
+			if got := account(t, rt).Total; got.Done != c.done {
+				t.Errorf("%+v, want %d done", got, c.done)
+			}
+		}
+	})
+}
+
+// Failures and retries are told once for a batch and once for each event that is
+// named; outcomes once for each event.
+func TestObserverOfBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen notes[string]
+		see := func(what string) func(runtime.Event) {
+			return func(e runtime.Event) {
+				seen.add(fmt.Sprint(what, " ", e.Sequence, "×", e.Count, " ", e.Attempt, e.Reason))
+			}
+		}
+		rt := troupetest.New(t, runtime.Config{Observer: runtime.Observer{
+			Handled: see("handled"), Failed: see("failed"), Retrying: see("retrying"), Dropped: see("dropped"), DeadLettered: see("dead"),
+		}})
+		topic := open(t, rt)
+		calls := 0
+		sub := subscribeBatch(t, topic, "s", func(_ context.Context, batch []int) error {
+			switch calls++; calls {
+			case 1:
+				return errBoom
+			case 2:
+				return &topics.BatchError{Failed: map[int]error{1: supervisor.Permanent(errBoom), 2: supervisor.Skip(errBoom)}}
+			}
+			return supervisor.Skip(errBoom)
+		}, topics.SubscriberConfig{Batch: size(3), Retry: quick})
+		burst(t, topic, sub, 0, 1, 2)
+		rt.Idle()
+		burst(t, topic, sub, 3, 4, 5)
+		got := seen.all()
+		slices.Sort(got)
+		wantSlice(t, "told", got,
+			"dead 2×0 2permanent",
+			"dropped 3×1 2skipped", "dropped 4×3 1skipped",
+			"failed 1×3 1", "failed 2×1 2permanent", "failed 3×1 2skipped", "failed 4×3 1skipped",
+			"handled 1×0 2", "retrying 1×3 1")
+	})
+}
+
+// More deaf batches than there may be zombies: the subscriber waits for one of them.
+func TestDeafBatchesWaitForAZombie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := troupetest.New(t)
+		topic := open(t, rt)
+		whole, alone := make(chan struct{}), make(chan struct{})
+		b := newBatches(func(_ context.Context, batch []int) error {
+			switch {
+			case batch[0] > 0:
+			case len(batch) > 1:
+				<-whole
+			default:
+				<-alone
+			}
+			return nil
+		})
+		sub := subscribeBatch(t, topic, "s", b.handle, topics.SubscriberConfig{Batch: size(2), Timeout: time.Second, Grace: time.Second, MaxZombies: 1})
+		burst(t, topic, sub, 0, 1, 2, 3)
+		time.Sleep(time.Minute)
+		b.wantEvents(t, "[0 1]", "[0]")
+		if got := counts(t, rt, "s"); got.Zombies != 1 || got.InFlight != 1 || got.RetryWait != 1 || got.Queued != 2 {
+			t.Errorf("%+v", got)
+		}
+		close(whole) // which makes room for the one that is alone
+		rt.Idle()
+		b.wantEvents(t, "[0 1]", "[0]", "[1]", "[2 3]")
+		wantSlice(t, "letters", reasons(rt), "0 hung")
+		close(alone)
+		synctest.Wait()
+		if got := counts(t, rt, "s"); got.Done != 3 || got.Late != 3 || got.Zombies != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}

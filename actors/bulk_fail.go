@@ -52,7 +52,13 @@ func (l *loop[T]) failPart(f supervisor.Failure, forced bool) bool {
 		c.failures++
 		c.mu.Unlock()
 	}
-	if d.Directive != supervisor.DirectiveResume {
+	switch {
+	case d.Directive == supervisor.DirectiveRestart && apart && p.trial():
+		// The search for a culprit that panics must not use up what restarts are
+		// allowed: it has done so while the batch was whole, and will alone.
+		c.Interrupt(errRestarting)
+		c.Restart()
+	case d.Directive != supervisor.DirectiveResume:
 		c.report(&fault{Failure: f, directive: d.Directive, who: &c.core})
 	}
 	var o outcomes[T]

@@ -387,6 +387,7 @@ func TestBatchesBySizeAloneMissNoEvent(t *testing.T) {
 		{Capacity: 8, Filter: topics.Where(func(int) bool { return true })},
 	} {
 		c.Batch = topics.BatchConfig{Size: 8, Period: time.Hour}
+		c.Retry = supervisor.Retry{BaseDelay: supervisor.NoDelay}
 		t.Run(fmt.Sprint(c.Overflow, c.Workers, c.Capacity), func(t *testing.T) {
 			events := 20000
 			if testing.Short() {
@@ -394,14 +395,31 @@ func TestBatchesBySizeAloneMissNoEvent(t *testing.T) {
 			}
 			rt := troupetest.New(t)
 			topic := open(t, rt)
-			var handled atomic.Int64
+			var handled, tries atomic.Int64
 			all := make(chan struct{})
 			sub := subscribeBatch(t, topic, "s", func(_ context.Context, batch []int) error {
+				if tries.Add(1)%5 == 0 && len(batch) > 1 {
+					return errBoom
+				}
 				if handled.Add(int64(len(batch))) == int64(events) {
 					close(all)
 				}
 				return nil
 			}, c)
+			over := make(chan struct{})
+			var onlooker sync.WaitGroup
+			defer onlooker.Wait()
+			defer close(over)
+			onlooker.Go(func() {
+				for {
+					select {
+					case <-over:
+						return
+					default:
+						troupetest.CheckAccount(t, rt.Snapshot()) // adds up at any moment
+					}
+				}
+			})
 			var wg sync.WaitGroup
 			for p := range 4 {
 				wg.Go(func() {

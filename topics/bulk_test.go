@@ -1035,3 +1035,36 @@ func TestDeafBatchesWaitForAZombie(t *testing.T) {
 		}
 	})
 }
+
+// One culprit that panics, found among many, costs no more of the restarts that are
+// allowed than its attempts in the whole batch and alone.
+func TestCulpritThatPanicsDoesNotUseUpTheRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := troupetest.New(t)
+		topic := open(t, rt)
+		instances := 0
+		sub, err := topic.SubscribeBatchFactory("s", func() topics.Behavior[[]int] {
+			instances++
+			broken := false
+			return topics.Behavior[[]int]{Receive: func(_ context.Context, batch []int) error {
+				if broken {
+					t.Error("an instance that has panicked was called again")
+				}
+				if slices.Contains(batch, 63) {
+					broken = true
+					panic("boom")
+				}
+				return nil
+			}}
+		}, topics.SubscriberConfig{Restart: supervisor.Restart{MaxRestarts: 10, OnExceed: supervisor.ExceedStop}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		burst(t, topic, sub, seq(100)...)
+		rt.Idle()
+		got := counts(t, rt, "s") // there it is
+		if got.Done != 99 || got.DeadLettered != 1 || got.Restarts != 16 || instances != 17 {
+			t.Errorf("%+v, %d instances, want 99 done, 5 attempts whole, 6 in parts and 5 alone", got, instances)
+		}
+	})
+}

@@ -444,3 +444,5 @@ func TestBatchesBySizeAloneMissNoEvent(t *testing.T) {
 		})
 	}
 }
+
+func goexit() { goruntime.Goexit() }

@@ -1,5 +1,0 @@
-package topics_test
-
-import goruntime "runtime"
-
-func goexit() { goruntime.Goexit() }

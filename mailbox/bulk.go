@@ -27,7 +27,7 @@ func (a *Ahead[T]) Count(r *Reader[T], most int) int {
 		a.r.k += k
 		a.n += k
 	}
-	if c := r.c; a.n > 0 && a.n < most && c.overflow.gates() && c.limit() <= c.log.Head() {
+	if c := r.c; a.n > 0 && a.n < most && c.overflow.gates() && c.limit() <= a.r.pos() {
 		return most // slots that were given up take room, too
 	}
 	return a.n

@@ -50,28 +50,31 @@ func TestCountLooksAheadAndTakesNothing(t *testing.T) {
 	}
 }
 
-// A publication under way hides those behind it, and positions that were given up
-// take room: a mailbox that is full of both counts as a batch.
+// Positions that were given up take room: a mailbox that is full with them counts
+// as a batch. One that a publication under way makes full does not.
 func TestCountOfAMailboxThatIsFull(t *testing.T) {
 	log := mailbox.NewLog[int](nil)
 	_, r := subscribe(t, log, mailbox.CursorConfig[int]{Name: "c", Overflow: mailbox.Reject, Capacity: 4})
 	var ahead mailbox.Ahead[int]
-	publish(t, log, 0, 1)
+	publish(t, log, 0, 1, 2, 3)
+	if err := log.Claim().Finish(t.Context(), 9, nil); err == nil {
+		t.Fatal("a publication beyond the limit was accepted")
+	}
+	got, _ := takeAll(r, 4, 4)
+	wantTaken(t, got, 0, 1, 2, 3)
+	publish(t, log, 4, 5)
 	under := log.Claim()
 	if n := ahead.Count(r, 4); n != 2 {
 		t.Errorf("Count = %d, want the 2 before the one under way", n)
 	}
-	publish(t, log, 3)
+	if err := under.Finish(t.Context(), 6, nil); err != nil {
+		t.Fatal(err)
+	}
 	if n := ahead.Count(r, 4); n != 4 {
 		t.Errorf("Count = %d of a full mailbox, want 4", n)
 	}
-	got, _ := takeAll(r, 4, 4)
-	wantTaken(t, got, 0, 1)
-	if err := under.Finish(t.Context(), 2, nil); err != nil {
-		t.Fatal(err)
-	}
-	got, _ = takeAll(r, 1, 4)
-	wantTaken(t, got, 2, 3)
+	got, _ = takeAll(r, 4, 4)
+	wantTaken(t, got, 4, 5, 6)
 }
 
 func TestTakeAllIsInOnePiece(t *testing.T) {

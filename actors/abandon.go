@@ -41,6 +41,7 @@ func (c *Cell[T]) giveUp(l *loop[T], turn uint64, forced bool) bool {
 		h := *c.cur // the handler may still ask for the facts of its own
 		next.cur = &h
 	}
+	c.bulk.inherit(next)
 	c.loop = next
 	if !forced {
 		// With a deadline the handler has its facts apart, and its goroutine

@@ -23,6 +23,8 @@ type Behavior[M any] struct {
 	// restart, but not for an instance whose Start failed or whose handler
 	// hangs. Its error is reported to [Observer].Fault and has no effect.
 	Stop func(ctx context.Context) error
+
+	all func(ctx context.Context, batch []M) error // of an actor that handles batches
 }
 
 // errNoReceive is the start failure of a factory that made nothing.

@@ -24,11 +24,13 @@ var ErrStopped = errors.New("actors: stopped")
 type Cell[T any] struct {
 	core
 	source    source[T]
+	inbox     *mailbox.Inbox[T] // of source, if it has one
 	factory   func() Behavior[T]
 	static    *Behavior[T]        // instead of factory: an instance without state
 	settled   func(ev T, _ error) // told every outcome, if set
 	payload   func(T) any
 	key       uint64      // for the IDs of events
+	bulk      *bulk[T]    // of one that handles batches, else nil
 	attentive bool        // somebody wants to know of each success
 	hasRoom   atomic.Bool // the sink has called back
 
@@ -65,6 +67,11 @@ type CellConfig[T any] struct {
 	Factory func() Behavior[T]
 	// Receive is the whole behavior of a cell without state, instead of Factory.
 	Receive func(context.Context, T) error
+	// ReceiveBatch and BatchFactory are Receive and Factory of a cell that handles
+	// batches, which begin as Batch says.
+	ReceiveBatch func(context.Context, []T) error
+	BatchFactory func() Behavior[[]T]
+	Batch        BatchConfig
 	// Key is that of mailbox.Latest and of Keyed. If it panics, the event's key is "".
 	Key func(T) string
 	// Keyed keeps the order of each key, and nothing more, through retries and
@@ -88,7 +95,8 @@ type CellConfig[T any] struct {
 
 	own bool // the log is the actor's own, which no other actor reads
 
-	made func(*Cell[T]) // called before the actor starts
+	made    func(*Cell[T]) // called before the actor starts
+	company *company       // of batches
 }
 
 // SpawnCell starts an actor that reads log. It returns once the actor receives
@@ -114,7 +122,7 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 		}
 		c.source, c.detach = cursor, cursor.Detach
 		if in := cursor.Inbox(); in != nil {
-			c.source = in
+			c.source, c.inbox = in, in
 		}
 		c.begin(reader)
 		return nil
@@ -128,7 +136,9 @@ func SpawnCell[T any](sys *System, log *mailbox.Log[T], cfg CellConfig[T]) (*Cel
 // complete returns the configuration with its defaults, or what is wrong with it.
 func (cfg CellConfig[T]) complete(sys *System) (CellConfig[T], error) {
 	cfg.Config = cfg.Config.withDefaults()
-	if err := cfg.validate(); err != nil {
+	cfg.instrument(sys.instrument)
+	cfg, err := cfg.batched()
+	if err := errors.Join(cfg.validate(), err); err != nil {
 		return cfg, err
 	}
 	if cfg.Factory == nil && cfg.Receive == nil {
@@ -140,14 +150,13 @@ func (cfg CellConfig[T]) complete(sys *System) (CellConfig[T], error) {
 	if cfg.Group.sys != sys {
 		return cfg, errors.New("Group: must be of the same runtime")
 	}
-	cfg.instrument(sys.instrument)
 	return cfg, nil
 }
 
 func newCell[T any](sys *System, cfg CellConfig[T]) *Cell[T] {
-	c := &Cell[T]{factory: cfg.Factory, settled: cfg.Settled, payload: cfg.Payload}
+	c := &Cell[T]{factory: cfg.Factory, settled: cfg.Settled, payload: cfg.Payload, bulk: newBulk(cfg)}
 	if cfg.Receive != nil {
-		c.static = &Behavior[T]{Receive: cfg.Receive}
+		c.static = &Behavior[T]{Receive: cfg.Receive, all: cfg.ReceiveBatch}
 	}
 	c.sys, c.cfg = sys, cfg.Config
 	if sys.profileLabels {
@@ -215,6 +224,9 @@ func (c *Cell[T]) runnable() bool {
 		}
 		c.setUnburied(nil)
 	}
+	if c.bulk != nil {
+		return c.bulkRunnable()
+	}
 	if c.head != nil {
 		if wait := time.Until(c.head.due); wait > 0 {
 			c.wakeIn(wait)
@@ -231,6 +243,10 @@ func (c *Cell[T]) runnable() bool {
 func (c *Cell[T]) batch() {
 	if c.labels != nil {
 		pprof.SetGoroutineLabels(c.labels)
+	}
+	if c.bulk != nil {
+		c.loop.batches()
+		return
 	}
 	c.loop.batch()
 }
@@ -252,6 +268,9 @@ func (c *core) wakeIn(d time.Duration) {
 
 // ready reports whether there is something to do for a batch.
 func (c *Cell[T]) ready() bool {
+	if c.bulk != nil {
+		return c.bulkReady()
+	}
 	if c.head != nil || c.loop.r.Ready() {
 		return true
 	}
@@ -269,18 +288,31 @@ func (c *Cell[T]) drained() bool {
 	c.mu.Lock()
 	draining := c.ending && Rest(c.rest.Load()) == Drain && len(c.lane) == 0
 	c.mu.Unlock()
-	return draining && len(c.aside) == 0 && c.head == nil && c.unburied == nil && c.loop.r.Drained()
+	return draining && len(c.aside) == 0 && c.head == nil && c.unburied == nil && c.bulk.empty() && c.loop.r.Drained()
 }
 
-func (c *Cell[T]) sleep() { c.source.Sleep() }
+func (c *Cell[T]) sleep() {
+	if c.bulk != nil {
+		c.bulk.rested = true
+		if c.inbox != nil {
+			c.bulk.calls.Store(c.inbox.Calls())
+		}
+	}
+	c.source.Sleep()
+}
 
-func (c *Cell[T]) sleeps() bool { return c.source.Sleeps() }
+func (c *Cell[T]) sleeps() bool {
+	if c.bulk != nil && c.inbox != nil { // it may sleep while events wait
+		return c.inbox.QuietSince(c.bulk.calls.Load())
+	}
+	return c.source.Sleeps()
+}
 
 // pass leaves an event that this cell was woken for and may not handle to another
 // one of its pool.
 func (c *Cell[T]) pass() {
 	if c.pool != nil && c.loop.r.Ready() {
-		c.pool.wake()
+		c.inbox.Rouse()
 	}
 }
 

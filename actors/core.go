@@ -189,6 +189,7 @@ type core struct {
 	paused atomic.Bool
 	asked  atomic.Bool   // for a Restart, which the group has not seen yet
 	rest   atomic.Uint32 // of Rest, once stopping
+	hurry  atomic.Bool   // batches wait for no company any more
 
 	ledger                   // its mu guards what follows, too
 	turn       uint64        // counts flushes, so that a late guard knows its call is over

@@ -39,6 +39,21 @@ func DeliveryFrom(ctx context.Context) (Delivery, bool) {
 	return Delivery{}, false
 }
 
+// DeliveriesFrom returns the facts of every event of the batch that ctx belongs to,
+// in its order; of a handler of single events, those of the one. Otherwise it is
+// [DeliveryFrom], which knows the first event of a batch. It allocates.
+func DeliveriesFrom(ctx context.Context) []Delivery {
+	if d, ok := ctx.Value(deliveryKey{}).(*deliveryCtx); ok && d.all != nil {
+		if all := d.all(); all != nil {
+			return all
+		}
+	}
+	if d, ok := DeliveryFrom(ctx); ok {
+		return []Delivery{d}
+	}
+	return nil
+}
+
 // callerOf returns the actor whose handler or hook ctx belongs to, else nil.
 func callerOf(ctx context.Context) *core {
 	if d, ok := ctx.Value(deliveryKey{}).(*deliveryCtx); ok {
@@ -57,7 +72,8 @@ type deliveryKey struct{}
 type deliveryCtx struct {
 	context.Context
 	core  *core
-	facts func() Delivery // nil for a hook
+	facts func() Delivery   // nil for a hook
+	all   func() []Delivery // of an actor that handles batches, else nil
 }
 
 func (d *deliveryCtx) Value(key any) any {

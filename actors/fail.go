@@ -59,6 +59,9 @@ func (l *loop[T]) failed(err error) bool {
 func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 	c := l.c
 	l.claim()
+	if l.part != nil {
+		return l.failPart(f, forced)
+	}
 	h := l.cur
 	if h == nil {
 		h = l.hold()
@@ -121,6 +124,7 @@ func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 // policy's number of attempts, and is final.
 func (l *loop[T]) decision(h *held[T], f supervisor.Failure) supervisor.Decision {
 	p := l.c.cfg.Policy
+	f.Attempt -= h.company
 	if h.redelivery == nil || h.redelivery.Budget == 0 {
 		return l.c.decide(f, p)
 	}

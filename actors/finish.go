@@ -80,6 +80,7 @@ func (c *Cell[T]) settleRest() {
 		end(c.head, func() { c.retryWait-- })
 		c.head = nil
 	}
+	c.bulk.end(c.sys.buryWaiting, func(h *held[T]) { end(h, func() { c.retryWait-- }) })
 	for _, h := range c.aside {
 		end(h, func() { c.retryWait-- })
 	}

@@ -20,6 +20,7 @@ type held[T any] struct {
 	headers      map[string]string
 	id           string // given, else ""
 	attempt      int    // attempts made and charged
+	company      int    // of these, in a batch that has been taken apart: they are not charged
 	attempts     []Attempt
 	attemptCount int
 	due          time.Time // of the next attempt; zero means now

@@ -47,8 +47,11 @@ func (c *Cell[T]) start() {
 	c.instances++
 	c.stop = b.Stop
 	l := c.loop
-	l.receive = b.Receive
+	l.receive, l.all = b.Receive, b.all
 	l.ctx = &deliveryCtx{Context: ctx, core: &c.core, facts: l.facts}
+	if c.bulk != nil {
+		l.ctx.all = l.allFacts
+	}
 	c.node.started(time.Now())
 	c.mu.Lock()
 	c.condition = ""

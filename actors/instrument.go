@@ -67,14 +67,22 @@ func (cfg *CellConfig[T]) instrument(in Instrument) {
 	if cfg.Receive != nil {
 		cfg.Receive = instrumented(h, cfg.Receive)
 	}
-	if make := cfg.Factory; make != nil {
-		cfg.Factory = func() Behavior[T] {
-			b := make()
-			if b.Receive != nil {
-				b.Receive = instrumented(h, b.Receive)
-			}
-			return b
+	if cfg.ReceiveBatch != nil {
+		cfg.ReceiveBatch = instrumented(h, cfg.ReceiveBatch)
+	}
+	cfg.Factory, cfg.BatchFactory = instrumentedFactory(h, cfg.Factory), instrumentedFactory(h, cfg.BatchFactory)
+}
+
+func instrumentedFactory[M any](h Handling, factory func() Behavior[M]) func() Behavior[M] {
+	if factory == nil {
+		return nil
+	}
+	return func() Behavior[M] {
+		b := factory()
+		if b.Receive != nil {
+			b.Receive = instrumented(h, b.Receive)
 		}
+		return b
 	}
 }
 

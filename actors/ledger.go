@@ -96,6 +96,7 @@ type ledger struct {
 	dropped            map[string]uint64
 	deadLetteredBy     map[string]uint64 // by reason
 	busy               bool              // an event is in hand
+	company            uint64            // in hand with it: the rest of a batch
 	retryWait          uint64
 	parked             uint64
 	lane               uint64 // of Cell.lane: what waits there
@@ -133,7 +134,7 @@ func (l *ledger) counts() Counts {
 		Abandoned: l.abandoned, Late: l.late, Zombies: l.zombies,
 	}
 	if l.busy {
-		c.InFlight = 1
+		c.InFlight = 1 + l.company
 	}
 	if c.Dropped == nil {
 		c.Dropped = map[string]uint64{}

@@ -30,6 +30,7 @@ type loop[T any] struct {
 	r       mailbox.Reader[T]
 	sig     *atomic.Uint32
 	receive func(context.Context, T) error
+	all     func(context.Context, []T) error // receive for batches
 	ctx     *deliveryCtx
 
 	turn   uint64        // of the last flush
@@ -38,6 +39,8 @@ type loop[T any] struct {
 	stride int           // events between two
 	last   time.Duration // when the last one was
 	cur    *held[T]      // in hand, if it was held before
+	part   *part[T]      // in hand, of a cell that handles batches; cur is its first
+	lot    *lot[T]       // that part is of
 	exited bool          // this goroutine was given up and has said so
 }
 
@@ -263,18 +266,10 @@ func (l *loop[T]) timed(ev T) error {
 // facts describes the event in hand.
 func (l *loop[T]) facts() Delivery {
 	c := l.c
-	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Attempt: 1, key: c.key}
-	if h := l.cur; h != nil {
-		if h.topic != "" {
-			d.Topic, d.key = h.topic, c.sys.topicKey(h.topic)
-		}
-		d.Sequence, d.PublishedAt, d.Headers, d.Attempt, d.id = h.seq, h.publishedAt, h.headers, h.attempt+1, h.id
-		d.ticket = h.ticket
-		if h.redelivery != nil {
-			d.LetterID = h.redelivery.LetterID
-		}
-		return d
+	if l.cur != nil {
+		return c.factsOf(l.cur)
 	}
+	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, Attempt: 1, key: c.key}
 	if topic := l.r.Topic(); topic != "" {
 		d.Topic, d.key = topic, c.sys.topicKey(topic)
 	}
@@ -282,6 +277,20 @@ func (l *loop[T]) facts() Delivery {
 	var meta *mailbox.Meta
 	if d.PublishedAt, meta = l.r.Facts(); meta != nil {
 		d.Headers, d.id, d.ticket = meta.Headers, meta.ID, ticketOf(meta.Ticket())
+	}
+	return d
+}
+
+// factsOf describes an event that is held.
+func (c *Cell[T]) factsOf(h *held[T]) Delivery {
+	d := Delivery{Topic: c.cfg.Topic, Subscriber: c.cfg.Name, key: c.key}
+	if h.topic != "" {
+		d.Topic, d.key = h.topic, c.sys.topicKey(h.topic)
+	}
+	d.Sequence, d.PublishedAt, d.Headers, d.Attempt = h.seq, h.publishedAt, h.headers, h.attempt+1
+	d.id, d.ticket = h.id, h.ticket
+	if h.redelivery != nil {
+		d.LetterID = h.redelivery.LetterID
 	}
 	return d
 }

@@ -88,7 +88,7 @@ func SpawnPool[T any](sys *System, cfg CellConfig[T], feed func(*mailbox.Inbox[T
 					return err
 				}
 			}
-			c.source = share[T]{p.in, p}
+			c.source, c.inbox = share[T]{p.in, p}, p.in
 			c.begin(p.in.Reader())
 			return nil
 		})

@@ -70,6 +70,7 @@ type Inbox[E any] struct {
 	shared bool // by several consumers
 
 	woken atomic.Pointer[feedLink] // feeds that publishers have taken off their logs' lists
+	calls atomic.Uint64            // of rouse
 
 	mu    sync.Mutex // guards what follows; nothing of ours is locked inside but the owner's ledger
 	feeds []feeder
@@ -337,6 +338,7 @@ func (in *Inbox[E]) more() bool {
 
 // rouse wakes a consumer that is idle, or all.
 func (in *Inbox[E]) rouse(all bool) {
+	in.calls.Add(1)
 	if in.cfg.Wake != nil && !all {
 		in.cfg.Wake()
 	}
@@ -460,6 +462,20 @@ func (in *Inbox[E]) ready() bool {
 		}
 	}
 	return false
+}
+
+// Rouse wakes a consumer that is idle: the caller may not take what is there.
+func (in *Inbox[E]) Rouse() { in.rouse(false) }
+
+// Calls counts the calls that have woken a consumer, or found none idle. It is how
+// one that goes to sleep while events wait, since it wants more of them, knows that
+// it has missed none: instead of [Inbox.Sleeps] it looks at whether the inbox is
+// quiet since a count that was taken before it looked at what waits.
+func (in *Inbox[E]) Calls() uint64 { return in.calls.Load() }
+
+// QuietSince reports whether nobody was to be woken since.
+func (in *Inbox[E]) QuietSince(calls uint64) bool {
+	return in.woken.Load() == nil && in.calls.Load() == calls // B5
 }
 
 // drained reports whether nothing waits and nothing will come.

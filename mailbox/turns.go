@@ -40,8 +40,9 @@ type node[E any] struct {
 
 // keyTurn exists while an event of the key is in a lane or in somebody's hand.
 type keyTurn[E any] struct {
-	name  string
-	queue list[E] // behind it
+	name    string
+	queue   list[E] // behind it
+	holders int     // of several that are in one hand, besides one
 }
 
 // list is a list of nodes, linked by one of their two links.
@@ -236,6 +237,10 @@ func (t *turns[E]) forget(n *node[E]) {
 // release lets the next event of a key enter its lane.
 func (t *turns[E]) release(k *keyTurn[E]) {
 	if k == nil {
+		return
+	}
+	if k.holders > 0 {
+		k.holders--
 		return
 	}
 	n := k.queue.head

@@ -72,7 +72,8 @@ var errDeadline = errors.New("runtime: shutdown deadline")
 //  1. refuses publications from outside, subscriptions and topics ([ErrClosed]),
 //     ends recurring publications, and takes back what is scheduled and not due,
 //     which becomes dead letters, reason shutdown, unless the topic discards it,
-//  2. lets the pipeline flush: handlers may still publish,
+//  2. lets the pipeline flush: handlers may still publish, and no batch waits
+//     to be complete,
 //  3. stops subscribers in reverse order of subscription,
 //  4. when ctx ends, ends the contexts of the handlers that still run, and
 //     gives up on those that do not return within Config.CancelGrace,
@@ -117,6 +118,9 @@ func (rt *Runtime) shutdown(ctx context.Context) {
 	topics := rt.openTopics()
 	for _, t := range topics {
 		t.Drain()
+	}
+	for _, s := range rt.subscriptions() {
+		s.cell.Hurry() // what waits for company would wait in vain
 	}
 	_, _ = rt.settle(ctx, inert) // at the deadline, what is left is counted below
 

@@ -33,6 +33,7 @@ type Cell interface {
 	Pause()
 	Resume()
 	Restart()
+	Hurry()
 	Stop(rest actors.Rest, reason string)
 	Done() <-chan struct{}
 	AfterDone(f func())

@@ -33,8 +33,8 @@ type SpawnConfig struct {
 
 // check returns an error for what is for topics only.
 func (c SpawnConfig) check() error {
-	if c.Key.of != nil || c.Workers > 1 || c.Filter.kind != filterAll || c.Priority.of != nil || c.Take > 0 {
-		return errors.New("Key, Workers, Filter, Priority, Take: are for topics")
+	if c.Key.of != nil || c.Workers > 1 || c.Filter.kind != filterAll || c.Priority.of != nil || c.Take > 0 || c.Batch != (BatchConfig{}) {
+		return errors.New("Key, Workers, Filter, Priority, Take, Batch: are for topics")
 	}
 	return nil
 }

@@ -271,7 +271,7 @@ func TestSpawnChildRefuses(t *testing.T) {
 				{"p", topics.SpawnConfig{}, "name taken"},
 				{"c/d", topics.SpawnConfig{}, "must not contain"},
 				{"c", topics.SpawnConfig{SubscriberConfig: topics.SubscriberConfig{Group: group}}, "Group: must be nil"},
-				{"c", topics.SpawnConfig{SubscriberConfig: topics.SubscriberConfig{Key: topics.KeyOf(func(int) string { return "" })}}, "Key, Workers, Filter, Priority, Take: are for topics"},
+				{"c", topics.SpawnConfig{SubscriberConfig: topics.SubscriberConfig{Key: topics.KeyOf(func(int) string { return "" })}}, "Key, Workers, Filter, Priority, Take, Batch: are for topics"},
 				{"c", topics.SpawnConfig{MaxStash: -1}, "MaxStash -1"},
 			} {
 				if _, err := topics.SpawnChild(ctx, tc.name, counter(h), tc.cfg); err == nil || !strings.Contains(err.Error(), tc.want) {

@@ -163,7 +163,7 @@ func TestTakeUnderLoad(t *testing.T) {
 func TestTakeIsNotForActors(t *testing.T) {
 	rt := troupetest.New(t)
 	_, err := topics.Spawn(rt.Runtime, "a", func() topics.Behavior[int] { return topics.Behavior[int]{Receive: ok} }, topics.SpawnConfig{SubscriberConfig: topics.SubscriberConfig{Take: 1}})
-	if err == nil || err.Error() != `topics: spawn "a": Key, Workers, Filter, Priority, Take: are for topics` {
+	if err == nil || err.Error() != `topics: spawn "a": Key, Workers, Filter, Priority, Take, Batch: are for topics` {
 		t.Errorf("Spawn = %v", err)
 	}
 }

@@ -95,9 +95,14 @@ func (i *instance[E]) Value(key any) any {
 // around puts the middleware of the runtime and of a subscriber around what cell
 // runs.
 func around[E any](rt *runtime.Runtime, list []Middleware, cell *actors.CellConfig[E]) (err error) {
-	if cell.Factory != nil {
+	switch {
+	case cell.Factory != nil:
 		cell.Factory, err = aroundFactory(rt, list, cell.Factory)
-	} else {
+	case cell.BatchFactory != nil:
+		cell.BatchFactory, err = aroundFactory(rt, list, cell.BatchFactory)
+	case cell.ReceiveBatch != nil:
+		cell.ReceiveBatch, err = aroundHandler(rt, list, cell.ReceiveBatch)
+	default:
 		cell.Receive, err = aroundHandler(rt, list, cell.Receive)
 	}
 	return err

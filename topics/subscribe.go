@@ -73,6 +73,9 @@ type SubscriberConfig struct {
 	// Priority sorts the events that wait into lanes; see [PriorityOf]. Zero is
 	// the order of publication.
 	Priority Priority
+	// Batch says when a batch begins, of a subscriber that handles batches; see
+	// [Topic.SubscribeBatch]. Zero is 100 events or 1 s.
+	Batch BatchConfig
 	// Timeout bounds one call of the handler. Zero does not.
 	Timeout time.Duration
 	// Grace is how long a handler may take to return after its deadline before
@@ -217,9 +220,16 @@ func typed[T any](c SubscriberConfig, cell *actors.CellConfig[T]) error {
 	if cell.Workers = c.Workers; c.Workers < 0 || c.Workers > actors.MaxWorkers {
 		fault("Workers %d: must be between 1 and %d, or 0 for 1", c.Workers, actors.MaxWorkers)
 	}
+	if c.Take > 0 && (cell.ReceiveBatch != nil || cell.BatchFactory != nil) {
+		fault("Take %d: must be without batches, which would begin more than that", c.Take)
+	}
 	if c.Take > 0 && c.Workers > 1 {
 		fault("Take %d: must be without Workers, which would begin more than that", c.Take)
 	}
+	if c.Batch != (BatchConfig{}) && cell.ReceiveBatch == nil && cell.BatchFactory == nil {
+		fault("Batch: is for handlers of batches; see SubscribeBatch")
+	}
+	cell.Batch = c.Batch
 	cell.Keyed = cell.Key != nil && (c.Workers > 1 || c.Ordering == Parked)
 	return errors.Join(faults...)
 }

@@ -109,7 +109,7 @@ type Log[T any] struct {
 	mode    mode
 	serial  uint64 // of the youngest cursor
 	late    int    // publishers that have claimed beyond the limit
-	many    int    // parked publishers that need several slots at once
+	many    int    // parked commits, which may need several slots at once
 	hungry  int    // parked publishers that were woken and overtaken: nobody passes them
 	roomy   uint64 // room worth waking or yielding for
 	cursors set[T] // attached

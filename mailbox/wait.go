@@ -37,7 +37,7 @@ type waiter struct {
 	woken   bool
 	hungry  bool   // was woken and overtaken: goes first and nobody passes
 	claimed bool   // owns the slot at pos
-	need    uint64 // slots at once, 0 is 1
+	need    uint64 // slots at once, of a commit; 0 is one, of others
 	pos     uint64
 	follow  Wait
 	since   time.Time
@@ -67,8 +67,9 @@ func (l *Log[T]) wait(ctx context.Context, pos uint64, w *waiter) error {
 		return nil
 	}
 	at := len(l.waiters)
-	if w.need > 1 {
-		// It is not hungry: who waits for one place must not wait for many.
+	if w.need > 0 {
+		// It is never hungry: others must not wait for a commit that waits
+		// elsewhere, perhaps for another commit that waits here.
 		l.many++
 	} else if w.woken && !w.hungry {
 		w.hungry = true
@@ -171,7 +172,7 @@ func (l *Log[T]) fullFor(w *waiter) []*Cursor[T] {
 	if !w.claimed {
 		pos = max(pos, l.Head()) // others may have gone before it
 	}
-	if w.need > 1 {
+	if w.need > 0 {
 		pos += w.need - 1
 	}
 	var full []*Cursor[T]
@@ -222,7 +223,7 @@ func (l *Log[T]) wakeForRoom(head uint64) {
 		return
 	}
 	n, limit := 0, l.limit.Load()
-	for n < len(l.waiters) && l.waiters[n].need <= 1 && head < limit {
+	for n < len(l.waiters) && l.waiters[n].need == 0 && head < limit {
 		n++
 		head++
 	}
@@ -258,17 +259,17 @@ func (l *Log[T]) woken(w *waiter) {
 // gone notes that a waiter is not in the list any more. The caller holds mu.
 func (l *Log[T]) gone(w *waiter) {
 	l.waiting.Add(-1)
-	if w.need > 1 {
+	if w.need > 0 {
 		l.many--
 	}
 }
 
-// fewest returns the least of what parked publishers need that need several slots.
+// fewest returns the least of what parked publishers need that belong to commits.
 // The caller holds mu.
 func (l *Log[T]) fewest() uint64 {
 	fewest := uint64(noLimit)
 	for _, w := range l.waiters {
-		if w.need > 1 {
+		if w.need > 0 {
 			fewest = min(fewest, w.need)
 		}
 	}

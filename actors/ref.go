@@ -108,6 +108,9 @@ func Refusal(err error) string {
 	case errors.Is(err, ErrWouldDeadlock):
 		return "would_deadlock"
 	}
+	if many := new(mailbox.TooManyError); errors.As(err, &many) {
+		return "too_many"
+	}
 	return "canceled"
 }
 

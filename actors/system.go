@@ -12,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/eventstream"
 	"github.com/sourcegraph/conc"
+	"github.com/troupe-go/troupe/mailbox"
 )
 
 // System is a tree of supervised actors. Several may live in one process.
@@ -31,6 +32,7 @@ type System struct {
 	close         sync.Once
 	owned         conc.WaitGroup
 	serial        atomic.Uint64
+	commits       mailbox.Commits
 	keys          sync.Map // of topics: string to uint64
 	instance      [16]byte // a random number, for the IDs of events
 
@@ -104,6 +106,9 @@ type rootGuard struct{}
 func (rootGuard) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, _, _ any) {
 	sup.ResumeChildren(child)
 }
+
+// Commits puts the commits of publications to several logs into one order.
+func (s *System) Commits() *mailbox.Commits { return &s.commits }
 
 // Root returns the group at the top. It escalates to nobody.
 func (s *System) Root() *Group { return s.root }

@@ -7,6 +7,11 @@
 //   - To say what a failure leads to, use [github.com/troupe-go/troupe/supervisor].
 //   - To put a timeout, a throttle, a circuit breaker and the like around handlers,
 //     use [github.com/troupe-go/troupe/middleware].
+//   - To trace, measure and probe a runtime, use
+//     [github.com/troupe-go/troupe/telemetry] and, for Prometheus,
+//     [github.com/troupe-go/troupe/telemetry/prometheus].
+//   - To keep dead letters as protobuf or CBOR, use
+//     [github.com/troupe-go/troupe/codec/protobuf] or [github.com/troupe-go/troupe/codec/cbor].
 //   - To look into dead letters or keep them elsewhere, use
 //     [github.com/troupe-go/troupe/deadletter].
 //   - To test handlers together with the runtime, use

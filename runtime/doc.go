@@ -13,7 +13,7 @@
 // every topic, every subscriber and the total of a [Snapshot]
 //
 //	Attempted  = Accepted + Σ Rejected
-//	Deliveries = Done + DeadLettered + Σ Dropped + Queued + InFlight + RetryWait + Parked
+//	Deliveries = Done + DeadLettered + Σ Dropped + Filtered + Queued + InFlight + RetryWait + Parked
 //
 // Use it as rt: the name of the package is that of a standard one, whose
 // exported names it does not take.

@@ -199,7 +199,7 @@ func (p *Pool[T]) Interrupt(cause error) {
 	}
 }
 
-// Pause, Resume and Restart are those of each worker.
+// Pause keeps every worker from taking another event; see the method of Cell.
 func (p *Pool[T]) Pause() {
 	for _, c := range p.workers {
 		c.Pause()

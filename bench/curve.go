@@ -32,12 +32,9 @@ const (
 	BatchPublishing = "batch-publishing"
 )
 
-// Missing lists what has no figure because Troupe cannot do it.
-var Missing = []string{"pattern subscriptions, which do not exist yet"}
-
 // Curves lists them all, in the order of RESULTS.md. The largest comes last, because of what it leaves to collect.
 func Curves() []Curve {
-	return []Curve{subscribers(), manyTopics(), producers(), payload(), processors(), batchSizes(), batchPublishing(), slow(), wakeUps(),
+	return []Curve{subscribers(), manyTopics(), patterns(), producers(), payload(), processors(), batchSizes(), batchPublishing(), slow(), wakeUps(),
 		failurePaths(), storms(), failureMemory(), idleSubscribers()}
 }
 

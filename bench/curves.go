@@ -40,6 +40,25 @@ func manyTopics() Curve {
 	}
 }
 
+func patterns() Curve {
+	return Curve{
+		Name: "patterns", Title: "Patterns",
+		About: "So many subscribers to patterns, of which one pattern matches the topic that one producer publishes on. Opening a topic among " +
+			"them, and subscribing, is not part of a publication: patterns are matched then.",
+		X: "patterns", Xs: []int{1, 10, 100, 1000, 10_000},
+		Metrics: []Metric{NsPerDelivery, NsPerSubscribe},
+		Plots:   []Metric{NsPerDelivery, NsPerSubscribe},
+		Lines: []Line{{Ours, func(x int, span time.Duration) (Result, error) {
+			var subscribing time.Duration
+			res, err := Run(amongPatterns(x, &subscribing), Cell{Scenario: Throughput, Producers: 1, Subscribers: 1, Span: span})
+			if err == nil {
+				res[NsPerSubscribe] = float64(subscribing) / float64(x)
+			}
+			return res, err
+		}}},
+	}
+}
+
 func producers() Curve {
 	compared := []Library{troupe, channel, kelindar}
 	return Curve{

@@ -121,3 +121,26 @@ func (b *troupeBus) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// amongPatterns subscribes to n patterns, of which the last one matches, and notes
+// how long that took.
+func amongPatterns(n int, took *time.Duration) Library {
+	return Library{Name: fmt.Sprintf("troupe with %d patterns", n), Open: func(_ int, subs []*Subscriber) (Bus, error) {
+		return openTroupe(n, func(b *troupeBus) (err error) {
+			for i := range n {
+				pattern, handle := fmt.Sprintf("other.%d.>", i), count(subs[0])
+				if i == n-1 {
+					pattern = "bench.>"
+				}
+				sub, err := topics.SubscribePattern(b.rt, pattern, "subscriber-"+strconv.Itoa(i), handle, retrying)
+				if err != nil {
+					return err
+				}
+				b.subs = append(b.subs, sub)
+			}
+			*took = time.Since(b.opened)
+			b.topic, err = topics.Open[Event](b.rt, "bench.events")
+			return err
+		})
+	}}
+}

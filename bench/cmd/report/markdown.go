@@ -33,7 +33,6 @@ func (s *series) markdown() []byte {
 			s.curve(&b, c)
 		}
 	}
-	s.missing(&b)
 	s.guarantees(&b)
 	return b.Bytes()
 }
@@ -166,13 +165,6 @@ func (s *series) idle(b *bytes.Buffer) {
 	for _, l := range s.libraries {
 		row(b, l.Name, summarize(s.values(cellPlace(c), l.Name, bench.BytesPerSubscriber)).String(),
 			fmt.Sprintf("%.2f", summarize(s.values(cellPlace(c), l.Name, bench.GoroutinesPerSubscriber)).median), fmt.Sprint(c.For(l).Subscribers))
-	}
-}
-
-func (s *series) missing(b *bytes.Buffer) {
-	b.WriteString("\n## Not measured yet\n\n")
-	for _, what := range bench.Missing {
-		fmt.Fprintf(b, "* not measured yet: %s\n", what)
 	}
 }
 

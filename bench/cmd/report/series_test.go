@@ -27,7 +27,7 @@ func TestReportNamesFailuresSkipsAndLosses(t *testing.T) {
 	s.failures, s.skipped = []string{"rival lost one"}, []string{"curve 8, troupe: too large"}
 	text := string(s.markdown())
 	for _, want := range []string{"**FAILED, left out from there on: rival lost one**", "**Skipped, with what is larger: curve 8, troupe: too large**",
-		"not the fastest: 1x1 to channel (× 0.50)", "| rival | 110 (20–200) | – |", "not measured yet: pattern subscriptions",
+		"not the fastest: 1x1 to channel (× 0.50)", "| rival | 110 (20–200) | – |",
 		"bends, that is, first exceeds 1.5 times the least before it: troupe at 4 (30 against 10 at 1, × 3.0); other never.",
 		"other is cheaper than troupe from 4 things on.", "| 2.5 × as fast as channel | **NOT met** | 0.50 (1x1) |"} {
 		if !strings.Contains(text, want) {

@@ -141,7 +141,7 @@ func TestRestartStopsChildrenUnlessTheyAreKept(t *testing.T) {
 		t.Run(fmt.Sprint("keep ", keep), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				f := newFamily(w, actors.Config{Policy: once, Own: actors.OwnConfig{KeepChildren: keep}}, func(_ context.Context, _, m string) error {
+				f := newFamily(w, actors.Config{Policy: once, Own: &actors.OwnConfig{KeepChildren: keep}}, func(_ context.Context, _, m string) error {
 					if m == "boom" {
 						panic("boom")
 					}
@@ -188,7 +188,7 @@ func TestFailingChildConcernsItsParentOnlyWhenItEscalates(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				g := newFamilyWith(w, actors.Config{Own: actors.OwnConfig{KeepChildren: tc.keep}}, tc.child, func(_ context.Context, _, m string) error {
+				g := newFamilyWith(w, actors.Config{Own: &actors.OwnConfig{KeepChildren: tc.keep}}, tc.child, func(_ context.Context, _, m string) error {
 					if m == "boom" {
 						panic("boom")
 					}
@@ -350,7 +350,7 @@ func TestSpawnChildRefuses(t *testing.T) {
 		synctest.Wait()
 		w.wantLetters()
 	})
-	_, err = actors.Spawn(newWorld(t).sys, "a", none, actors.Config{Own: actors.OwnConfig{
+	_, err = actors.Spawn(newWorld(t).sys, "a", none, actors.Config{Own: &actors.OwnConfig{
 		MaxStash: -1, PassivateAfter: -1, Children: 9,
 	}})
 	for _, fault := range []string{"MaxStash -1", "PassivateAfter -1ns", "Children "} {

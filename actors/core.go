@@ -60,7 +60,7 @@ type Config struct {
 	// Group supervises the actor. Nil is the root.
 	Group *Group
 	// Own is what an actor made by [Spawn] can do beside handling messages.
-	Own OwnConfig
+	Own *OwnConfig
 }
 
 // The defaults of Config.
@@ -86,7 +86,10 @@ func (c Config) withDefaults() Config {
 	if c.MaxParked == 0 {
 		c.MaxParked = DefaultMaxParked
 	}
-	c.Own = c.Own.withDefaults()
+	if c.Own != nil {
+		own := c.Own.withDefaults()
+		c.Own = &own
+	}
 	return c
 }
 
@@ -259,11 +262,18 @@ func (c *core) Resume() {
 	down := c.condition == StateCooldown || c.condition == StateEscalated || c.condition == StateBackoff
 	c.mu.Unlock()
 	if down {
+		c.tellResumed()
 		c.sys.send(c.cfg.Group.pid, &resumeChild{c.node})
-	} else {
-		c.nudge()
+		return
 	}
-	if (was || down) && c.sys.obs.Resumed != nil {
+	if was {
+		c.tellResumed() // before what it does then
+	}
+	c.nudge()
+}
+
+func (c *core) tellResumed() {
+	if c.sys.obs.Resumed != nil {
 		Notify(c.sys.obs.Resumed, c.event())
 	}
 }

@@ -17,6 +17,9 @@ import (
 func sleepy(w *world, cfg actors.Config, handle func(ctx context.Context, m string) error) (*actors.Ref[string], *tape[string]) {
 	w.Helper()
 	var diary tape[string]
+	if cfg.Own == nil {
+		cfg.Own = new(actors.OwnConfig)
+	}
 	cfg.Own.PassivateAfter = sec(10)
 	return actorOf(w, "sleepy", cfg, func() actors.Behavior[string] {
 		return actors.Behavior[string]{
@@ -160,7 +163,7 @@ func TestPassiveActorWhoseStartFailsKeepsItsMessages(t *testing.T) {
 		w := newWorld(t)
 		var handled tape[string]
 		starts := 0
-		ref := actorOf(w, "a", actors.Config{Own: actors.OwnConfig{PassivateAfter: sec(10)}}, func() actors.Behavior[string] {
+		ref := actorOf(w, "a", actors.Config{Own: &actors.OwnConfig{PassivateAfter: sec(10)}}, func() actors.Behavior[string] {
 			return actors.Behavior[string]{
 				Start: func(context.Context) error {
 					if starts++; starts == 2 || starts == 3 {
@@ -187,7 +190,7 @@ func TestPassiveActorThatIsAskedAndWatched(t *testing.T) {
 		w := newWorld(t)
 		var got tape[string]
 		other := doer(w, "other", actors.Config{})
-		ref := doer(w, "a", actors.Config{Own: actors.OwnConfig{PassivateAfter: sec(10)}})
+		ref := doer(w, "a", actors.Config{Own: &actors.OwnConfig{PassivateAfter: sec(10)}})
 		tell(t, ref, func(ctx context.Context) error { return actors.Watch(ctx, other, obituary(&got)) })
 		time.Sleep(sec(11))
 		wantRefState(t, ref, actors.StatePassive)
@@ -210,7 +213,7 @@ func TestPassivationRacesWithTell(t *testing.T) {
 			var next [2]int
 			var starts, up atomic.Int32
 			cfg := actors.Config{Capacity: 1 << 16, Overflow: overflow}
-			cfg.Own.PassivateAfter = time.Microsecond
+			cfg.Own = &actors.OwnConfig{PassivateAfter: time.Microsecond}
 			ref, err := actors.Spawn(w.sys, "a", func() actors.Behavior[[2]int] {
 				return actors.Behavior[[2]int]{
 					Start: func(context.Context) error {
@@ -272,7 +275,7 @@ func TestPassiveActorHoldsNoInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		made := 0
-		ref := actorOf(w, "a", actors.Config{Own: actors.OwnConfig{PassivateAfter: sec(1)}}, func() actors.Behavior[int] {
+		ref := actorOf(w, "a", actors.Config{Own: &actors.OwnConfig{PassivateAfter: sec(1)}}, func() actors.Behavior[int] {
 			made++
 			mine := made
 			return actors.Behavior[int]{Receive: func(context.Context, int) error {

@@ -63,6 +63,9 @@ func Spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Conf
 
 func spawn[M any](sys *System, name string, factory func() Behavior[M], cfg Config, parent *self) (*Ref[M], error) {
 	cfg.Name = name
+	if cfg.Own == nil {
+		cfg.Own = new(OwnConfig)
+	}
 	if factory == nil {
 		return nil, errors.New("factory: must not be nil")
 	}

@@ -58,7 +58,10 @@ func (c OwnConfig) withDefaults() OwnConfig {
 	return c
 }
 
-func (c OwnConfig) validate() error {
+func (c *OwnConfig) validate() error {
+	if c == nil {
+		return nil
+	}
 	var faults []error
 	if c.MaxStash < 0 {
 		faults = append(faults, fmt.Errorf("MaxStash %d: must not be negative", c.MaxStash))

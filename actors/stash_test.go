@@ -81,7 +81,7 @@ func TestStashedMessagesComeBackInOrderBeforeTheMailbox(t *testing.T) {
 func TestStashIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		ref, got := shy(w, actors.Config{Policy: once, Own: actors.OwnConfig{MaxStash: 2}})
+		ref, got := shy(w, actors.Config{Policy: once, Own: &actors.OwnConfig{MaxStash: 2}})
 		tellAll(t, ref, "1", "2", "3")
 		w.wantLetters("3 attempts_exhausted")
 		if err := w.sink.all()[0].Attempts[0].Err; !errors.Is(err, actors.ErrStashFull) {

@@ -41,7 +41,7 @@ func (c SpawnConfig) check() error {
 
 func (c SpawnConfig) actor(topic, name string, p *place) actors.Config {
 	cfg := c.SubscriberConfig.actor(topic, name)
-	cfg.Own = actors.OwnConfig{
+	cfg.Own = &actors.OwnConfig{
 		MaxStash: c.MaxStash, PassivateAfter: c.PassivateAfter, Children: c.Children, KeepChildren: c.KeepChildren, Host: p,
 	}
 	return cfg

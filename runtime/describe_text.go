@@ -119,7 +119,7 @@ func (w *textWriter) subscriber(depth int, s SubscriberDescription) {
 // countsText renders the balance: what there was to do and what became of it.
 func countsText(c actors.Counts) string {
 	return fmt.Sprintf("%d deliveries: %d done", c.Deliveries, c.Done) +
-		reasons("dead-lettered", c.DeadLetteredBy) + reasons("dropped", c.Dropped) +
+		reasons("dead-lettered", c.DeadLetteredBy) + reasons("dropped", c.Dropped) + some(", %d filtered", c.Filtered) +
 		some(", %d queued", c.Queued) + some(", %d in hand", c.InFlight) +
 		some(", %d waiting for a retry", c.RetryWait) + some(", %d parked for the dead letters", c.Parked)
 }

@@ -29,7 +29,7 @@
 // messaging.destination.subscription.name:
 //
 //	messaging.client.consumed.messages  attempts; failed ones with error.type
-//	troupe.delivery.outcomes            by troupe.outcome: done, dead_lettered, dropped; troupe.reason
+//	troupe.delivery.outcomes            by troupe.outcome: done, dead_lettered, dropped, filtered; troupe.reason
 //	troupe.delivery.retries             attempts beyond the first
 //	troupe.delivery.redelivered         dead letters given back
 //	troupe.delivery.in_flight, .retry_wait, .parked

@@ -162,7 +162,11 @@ func (w *watch) row(o metric.Observer, r row) {
 	}
 	o.ObserveInt64(in.outcomes, int64(c.done), with(keyOutcome.String("done")))
 	for k, n := range c.outcomes {
-		o.ObserveInt64(in.outcomes, int64(n), with(keyOutcome.String(k.what), keyReason.String(k.reason)))
+		attributes := []attribute.KeyValue{keyOutcome.String(k.what)}
+		if k.reason != "" {
+			attributes = append(attributes, keyReason.String(k.reason))
+		}
+		o.ObserveInt64(in.outcomes, int64(n), with(attributes...))
 	}
 	for _, m := range []struct {
 		metric metric.Int64ObservableCounter

@@ -61,6 +61,7 @@ func TestMetricsShowTheAccount(t *testing.T) {
 			}
 			return nil
 		}, topics.SubscriberConfig{Retry: supervisor.Retry{MaxAttempts: 2}})
+		subscribe(t, topic, "choosy", ok, topics.SubscriberConfig{Filter: topics.Where(func(ev int) bool { return ev > 3 })})
 		newest, err := topic.Subscribe("newest", ok, topics.SubscriberConfig{Overflow: mailbox.DropOldest, Capacity: 2})
 		if err != nil {
 			t.Fatal(err)
@@ -76,6 +77,7 @@ func TestMetricsShowTheAccount(t *testing.T) {
 		synctest.Wait()
 
 		p := w.collect()
+		p.want(t, "troupe.delivery.outcomes", "outcome=filtered,sub=choosy,topic=orders", 3)
 		p.want(t, "messaging.client.sent.messages", "topic=orders", 5)
 		p.want(t, "messaging.client.sent.messages", "topic=lonely", 0)
 		p.want(t, "messaging.client.sent.messages", "error=no_subscriber,topic=lonely", 1)
@@ -106,7 +108,7 @@ func TestMetricsShowTheAccount(t *testing.T) {
 			t.Error("latencies are collected, although nobody asked for them")
 		}
 		total := w.Snapshot().Total
-		if got, want := p.sum("troupe.delivery.outcomes"), float64(total.Done+total.DeadLettered+total.TotalDropped()); got != want {
+		if got, want := p.sum("troupe.delivery.outcomes"), float64(total.Done+total.DeadLettered+total.TotalDropped()+total.Filtered); got != want {
 			t.Errorf("outcomes = %v, want %v", got, want)
 		}
 

@@ -226,6 +226,7 @@ func (s *series) counters(c actors.Counts) counters {
 	for reason, k := range c.DeadLetteredBy {
 		n.outcomes[outcome{"dead_lettered", s.reason(reason)}] += k
 	}
+	n.outcomes[outcome{what: "filtered"}] = c.Filtered
 	maps.DeleteFunc(n.outcomes, func(_ outcome, k uint64) bool { return k == 0 })
 	return n
 }

@@ -52,6 +52,7 @@ examples:
 	$(GO) run ./examples/quickstart
 	$(GO) run ./examples/supervision
 	$(GO) run ./examples/indexer mailbox
+	ls *.go | $(GO) run ./examples/embedding/stdin
 
 # Writes bench/RESULTS.md; under half an hour on a machine that does
 # nothing else.

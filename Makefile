@@ -53,6 +53,7 @@ examples:
 	$(GO) run ./examples/supervision
 	$(GO) run ./examples/indexer mailbox
 	ls *.go | $(GO) run ./examples/embedding/stdin
+	$(GO) run ./examples/orders
 
 # Writes bench/RESULTS.md; under half an hour on a machine that does
 # nothing else.

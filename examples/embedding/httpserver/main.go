@@ -61,10 +61,13 @@ func serve(ctx context.Context, l net.Listener, send func(context.Context, Mail)
 	}
 
 	// The door first, so that each request is answered by a runtime that still
-	// takes its mail; then the work. ctx has ended, so the deadline is a new one.
+	// takes its mail; then the work. ctx has ended, so the deadline is a new one, and
+	// a slow client may use up half of it at most.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	if err := server.Shutdown(end); err != nil {
+	door, closed := context.WithTimeout(end, drain/2)
+	defer closed()
+	if err := server.Shutdown(door); err != nil {
 		fault = errors.Join(fault, fmt.Errorf("requests under way: %w", err), server.Close())
 	}
 	report, err := p.rt.Shutdown(end)

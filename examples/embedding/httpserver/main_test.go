@@ -191,6 +191,41 @@ func TestAMailThatCannotBeSentInTimeIsReported(t *testing.T) {
 	}
 }
 
+func TestASlowClientDoesNotUseUpTheTimeOfTheMails(t *testing.T) {
+	begun, release := make(chan struct{}, 1), make(chan struct{})
+	url, end, ended := serving(t, func(ctx context.Context, _ Mail) error {
+		begun <- struct{}{}
+		select {
+		case <-release:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}, time.Second)
+	status, _, _ := request(t, "POST", url+"/mails", mail)
+	wantStatus(t, "POST /mails", status, http.StatusAccepted)
+	<-begun
+	slow, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	// The server asks for the body, which says that the request is under way.
+	if _, err := io.WriteString(slow, "POST /mails HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	_, _ = io.Copy(io.Discard, slow) // until the server has had enough
+	close(release)
+	err = <-ended
+	if err == nil || !strings.Contains(err.Error(), "requests under way") || errors.Is(err, runtime.ErrUnclean) {
+		t.Errorf("serve = %v, want the slow request and nothing about mails", err)
+	}
+}
+
 func TestAnAddressThatIsTakenIsAnError(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

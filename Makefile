@@ -52,6 +52,8 @@ examples:
 	$(GO) run ./examples/quickstart
 	$(GO) run ./examples/supervision
 	$(GO) run ./examples/indexer mailbox
+	ls *.go | $(GO) run ./examples/embedding/stdin
+	$(GO) run ./examples/orders
 
 # Writes bench/RESULTS.md; under half an hour on a machine that does
 # nothing else.

@@ -109,7 +109,7 @@ var layers = map[string]layer{
 
 // examples are programs: what a user may import, they may.
 var examples = layer{
-	code:  []string{"topics", "runtime", "middleware", "actors", "supervisor", "deadletter", "mailbox", "schedule", zap},
+	code:  []string{"topics", "runtime", "middleware", "telemetry", "actors", "supervisor", "deadletter", "mailbox", "schedule", zap},
 	tests: []string{"troupetest", goleak},
 }
 

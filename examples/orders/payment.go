@@ -28,7 +28,7 @@ func (*payment) config() topics.SubscriberConfig {
 	}
 }
 
-func (p *payment) handle(ctx context.Context, order OrderPlaced) error {
+func (p *payment) handle(ctx context.Context, order OrderPlaced, tx *topics.Tx) error {
 	price, err := topics.Request[Price](ctx, p.prices, PriceAsked{order.Item})
 	if err != nil {
 		return err
@@ -41,10 +41,9 @@ func (p *payment) handle(ctx context.Context, order OrderPlaced) error {
 	if err := p.gateway.charge(order, cents); err != nil {
 		return err
 	}
-	// one commit: a failure between the two means another attempt, and a second
-	// OrderPaid, which those who get it can tell by the ID of the order.
-	if err := p.paid.Publish(ctx, OrderPaid{order, cents}); err != nil {
+	// Both or none, once this attempt has succeeded.
+	if err := p.paid.Stage(tx, OrderPaid{order, cents}); err != nil {
 		return err
 	}
-	return p.mails.Publish(ctx, Mail{order.Customer, "receipt for " + order.ID})
+	return p.mails.Stage(tx, Mail{order.Customer, "receipt for " + order.ID})
 }

@@ -83,7 +83,7 @@ func (s *shop) subscribe() error {
 	add(paid.Subscribe("shipment", shipment.handle, shipment.config()))
 	add(overdue.Subscribe("reminder", s.deadlines.handleOverdue))
 	add(topics.Respond(prices, "catalog", s.catalog.respond))
-	add(s.placed.Subscribe("payment", payment.handle, payment.config()))
+	add(s.placed.Subscribe("payment", topics.Transactional(s.rt, payment.handle), payment.config()))
 	return errors.Join(faults...)
 }
 

@@ -17,6 +17,7 @@ type turns[E any] struct {
 	free   list[E]
 	spare  int // how many are in free, up to
 	spares int // the most that can wait, so that none is made but once
+	made   int // at a time, last
 
 	ready    int // events in lanes and front
 	n        int // events that wait
@@ -26,6 +27,9 @@ type turns[E any] struct {
 // maxPassed is how often the head of a lane may be passed over for more urgent
 // ones. With 16 a flood of urgent events leaves one in 17 to the others.
 const maxPassed = 16
+
+// maxMade bounds how many nodes are made at a time.
+const maxMade = 64
 
 // node is one event that waits. It is in the list of age and in one of turn.
 type node[E any] struct {
@@ -125,13 +129,18 @@ func (t *turns[E]) inject(it Item[E], key string) {
 }
 
 func (t *turns[E]) node(it Item[E], key string) *node[E] {
-	n := t.free.head
-	if n == nil {
-		n = new(node[E])
-	} else {
-		t.free.remove(n)
-		t.spare--
+	if t.free.head == nil {
+		// More of them each time, so that a backlog that grows costs few allocations.
+		t.made = min(max(1, 2*t.made), maxMade)
+		nodes := make([]node[E], t.made)
+		for i := range nodes {
+			t.free.push(&nodes[i])
+		}
+		t.spare += t.made
 	}
+	n := t.free.head
+	t.free.remove(n)
+	t.spare--
 	n.Item, n.name = it, key
 	return n
 }

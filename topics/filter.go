@@ -23,6 +23,7 @@ type Filter struct {
 	name  string
 	value []string
 	parts []Filter
+	n     int // of EveryNth
 }
 
 type filterKind uint8
@@ -34,6 +35,7 @@ const (
 	filterAnd
 	filterOr
 	filterNot
+	filterNth
 )
 
 // Where wants the events of which f reports true.
@@ -59,6 +61,8 @@ func compile[T any](f Filter) (func(T, *mailbox.Meta) bool, error) {
 	switch f.kind {
 	case filterAll:
 		return nil, nil
+	case filterNth:
+		return nth[T](f.n)
 	case filterWhere:
 		where, ok := f.where.(func(T) bool)
 		if !ok {

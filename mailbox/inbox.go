@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -238,6 +239,7 @@ func (in *Inbox[E]) gather() bool {
 	if in.woken.Load() == nil {
 		return false
 	}
+	known := len(in.dirty)
 	for l := in.woken.Swap(nil); l != nil; {
 		next := l.next
 		l.next = nil
@@ -248,6 +250,7 @@ func (in *Inbox[E]) gather() bool {
 		}
 		l = next
 	}
+	slices.Reverse(in.dirty[known:]) // who was woken first is looked at first
 	return true
 }
 

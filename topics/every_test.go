@@ -249,9 +249,9 @@ func TestMissedTicksAreCountedUpToABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := troupetest.New(t)
 		topic := open(t, rt)
-		calls := 0
+		var calls atomic.Int64
 		r := every(t, topic, "p", nexts(func(after time.Time) time.Time {
-			if calls++; calls == 2 {
+			if calls.Add(1) == 2 {
 				time.Sleep(time.Hour)
 			}
 			return after.Add(time.Millisecond)
@@ -259,8 +259,8 @@ func TestMissedTicksAreCountedUpToABound(t *testing.T) {
 		time.Sleep(time.Hour + 10*time.Millisecond)
 		have := recurring(t, rt, "p")
 		r.Cancel()
-		if have.Missed != 100_000 || have.Published < 5 || calls > 100_100 {
-			t.Errorf("%+v after %d calls, want 100000 missed and some published since", have, calls)
+		if have.Missed != 100_000 || have.Published < 5 || calls.Load() > 100_100 {
+			t.Errorf("%+v after %d calls, want 100000 missed and some published since", have, calls.Load())
 		}
 	})
 }

@@ -39,7 +39,7 @@ func (c *core) ends() {
 	if alone && c.pool != nil {
 		// Before what is left is settled: a dead letter that is given back later
 		// would find nobody.
-		c.pool.stopAll(DeadLetterRest, supervisor.ReasonStopped)
+		c.pool.Stop(DeadLetterRest, supervisor.ReasonStopped)
 	}
 }
 

@@ -38,8 +38,7 @@ type Pool[T any] struct {
 
 // pool is what a core knows of its [Pool].
 type pool interface {
-	wake()
-	stopAll(rest Rest, reason string)
+	Stop(rest Rest, reason string)
 	cores() []*core
 	Name() (topic, name string)
 }
@@ -160,9 +159,6 @@ func (p *Pool[T]) cores() []*core {
 	}
 	return cores
 }
-
-// stopAll ends the pool when one of its workers has been ended.
-func (p *Pool[T]) stopAll(rest Rest, reason string) { p.Stop(rest, reason) }
 
 // Stop ends the pool; see the method of Cell.
 func (p *Pool[T]) Stop(rest Rest, reason string) {

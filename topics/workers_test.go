@@ -287,6 +287,35 @@ func TestWorkersGoOnWithoutTheOneThatFails(t *testing.T) {
 	})
 }
 
+// A worker that its policy ends, ends the subscription: what is left are letters.
+func TestWorkerThatIsStoppedEndsItsSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := troupetest.New(t)
+		topic := open(t, rt)
+		sub := subscribe(t, topic, "s", func(_ context.Context, n int) error {
+			if n == 0 {
+				time.Sleep(time.Second)
+				panic("boom")
+			}
+			time.Sleep(3 * time.Second) // the other has this one in hand when it happens
+			return nil
+		}, topics.SubscriberConfig{
+			Workers: 2, Retry: once,
+			Restart: supervisor.Restart{MaxRestarts: supervisor.NoRestarts, OnExceed: supervisor.ExceedStop},
+		})
+		publish(t, topic, 0, 1, 2, 3, 4)
+		<-sub.Done()
+		rt.Idle()
+		got := sub.Snapshot()
+		if got.State != actors.StateStopped || got.Counts.Done != 1 || got.Counts.DeadLettered != 4 || got.Counts.Balance() != 0 {
+			t.Errorf("%s, %+v, want it stopped with 1 done and 4 letters", got.State, got.Counts)
+		}
+		if a := account(t, rt); len(a.Subscribers) != 0 {
+			t.Errorf("subscribers = %+v, want none", a.Subscribers)
+		}
+	})
+}
+
 func TestWorkersTakeRedrivenEventsInTheTurnOfTheirKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := troupetest.New(t)

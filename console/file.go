@@ -1,0 +1,110 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/troupe-go/troupe/ops"
+)
+
+// mediaOf returns the media type of a format, "" if there is none of that name.
+func mediaOf(format string) string {
+	switch format {
+	case ops.JSONLines:
+		return "application/x-ndjson"
+	case ops.CloudEvents:
+		return "application/cloudevents+json"
+	}
+	return ""
+}
+
+func (c *call) format() (format, media string) {
+	if format = c.text("format"); format == "" {
+		format = ops.JSONLines
+	}
+	if media = mediaOf(format); media == "" {
+		c.wrong("format", quote(format)+" is not a format", "send "+ops.JSONLines+" or "+ops.CloudEvents)
+	}
+	return format, media
+}
+
+// trailer says how many letters an export has, so that a reader can tell a whole
+// file from a part of one.
+const trailer = "Troupe-Count"
+
+func (c *call) export() error {
+	format, media := c.format()
+	scope := c.scope()
+	if c.fault != nil {
+		return c.fault
+	}
+	if err := c.mayScope(Payload, scope); err != nil {
+		return err
+	}
+	h := c.w.Header()
+	h.Set("Content-Type", media)
+	h.Set("Trailer", trailer)
+	h.Set("Content-Disposition", `attachment; filename="letters.`+format+`"`)
+	if c.r.Method == http.MethodHead {
+		return nil
+	}
+	w := &patient{ctl: http.NewResponseController(c.w), w: c.w}
+	n, err := c.desk.Export(c.r.Context(), w, scope, format)
+	if err != nil {
+		if !w.begun {
+			h.Del("Trailer")
+			h.Del("Content-Disposition")
+			return err
+		}
+		// The status is on its way: only a broken connection tells the reader that
+		// this is not all.
+		panic(http.ErrAbortHandler)
+	}
+	h.Set(trailer, strconv.Itoa(n))
+	return nil
+}
+
+// patient writes for as long as the reader takes something now and then, whatever
+// the server's WriteTimeout.
+type patient struct {
+	ctl   *http.ResponseController
+	w     http.ResponseWriter
+	begun bool
+}
+
+const patience = 30 * time.Second
+
+func (p *patient) Write(data []byte) (int, error) {
+	p.begun = true
+	_ = p.ctl.SetWriteDeadline(time.Now().Add(patience))
+	return p.w.Write(data)
+}
+
+// importLetters reads a file of letters. What was read before a fault stays, and
+// sending the file again leaves it out.
+func (c *call) importLetters() error {
+	format, media := c.format()
+	if c.fault != nil {
+		return c.fault
+	}
+	if err := checkType(c.r, media); err != nil {
+		return err
+	}
+	if err := c.may(Mutate, AllTopics); err != nil {
+		return err
+	}
+	by, err := c.by(ops.By{Name: c.text("by"), Why: c.text("why")})
+	if err != nil {
+		return err
+	}
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{}) // the size is bounded, by MaxImport
+	// Not ended by a broken connection between two letters: the reader will see it.
+	ctx := context.WithoutCancel(c.r.Context())
+	done, err := c.desk.Import(ctx, by, http.MaxBytesReader(c.w, c.r.Body, c.cfg.MaxImport), format)
+	if err != nil {
+		return err
+	}
+	return c.answer(done)
+}

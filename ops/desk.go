@@ -131,6 +131,7 @@ func New(rt *runtime.Runtime, cfg Config) (*Desk, error) {
 	}
 	d := newDesk(ledger, cfg)
 	d.rt = rt
+	d.alerts = newAlerter(d)
 	if _, taken := desks.LoadOrStore(rt, d); taken {
 		return nil, ErrTaken
 	}
@@ -149,6 +150,12 @@ func New(rt *runtime.Runtime, cfg Config) (*Desk, error) {
 		}
 	}
 	d.work.Go(d.keepHouse)
+	if d.alerts != nil {
+		d.work.Go(d.alerts.watch)
+		for _, w := range d.alerts.ways {
+			d.work.Go(func() { d.alerts.deliver(w) })
+		}
+	}
 	go d.wait()
 	return d, nil
 }

@@ -94,6 +94,11 @@ type SubscriberConfig struct {
 	// Middleware is put around the handler, the first one outermost, inside that
 	// of runtime.Config. It is called once, by Subscribe.
 	Middleware []Middleware
+	// Rehearsal lets operators have the handler called with the event of a dead
+	// letter to see what happens, once and without consequences for the letter. The
+	// handler sees it by Delivery.Rehearsal, and should then do no work that others
+	// see. It is not for handlers of batches.
+	Rehearsal bool
 	// Group supervises the subscriber. Nil is the runtime's root.
 	Group *actors.Group
 	// Take ends the subscription once so many events have been handled; 1 is once.
@@ -115,7 +120,7 @@ func (c SubscriberConfig) actor(topic, name string) actors.Config {
 		Topic: topic, Name: name,
 		Policy:   supervisor.Policy{Retry: c.Retry, Restart: c.Restart, Decide: c.Decide},
 		Capacity: c.Capacity, Overflow: c.Overflow, Timeout: c.Timeout, Grace: c.Grace,
-		MaxZombies: c.MaxZombies, Ordering: c.Ordering, MaxParked: c.MaxParked, Group: c.Group,
+		MaxZombies: c.MaxZombies, Ordering: c.Ordering, MaxParked: c.MaxParked, Group: c.Group, Rehearsal: c.Rehearsal,
 	}
 }
 
@@ -225,6 +230,9 @@ func typed[T any](c SubscriberConfig, cell *actors.CellConfig[T]) error {
 	}
 	if c.Take > 0 && c.Workers > 1 {
 		fault("Take %d: must be without Workers, which would begin more than that", c.Take)
+	}
+	if c.Rehearsal && (cell.ReceiveBatch != nil || cell.BatchFactory != nil) {
+		fault("Rehearsal: must be without batches, whose events share their fate")
 	}
 	if c.Batch != (BatchConfig{}) && cell.ReceiveBatch == nil && cell.BatchFactory == nil {
 		fault("Batch: is for handlers of batches; see SubscribeBatch")

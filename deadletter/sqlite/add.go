@@ -77,8 +77,10 @@ func (t *tx) add(letters []prepared) error {
 		redrives = appendRedrives(redrives, w.next, l.Redrives)
 		w.next++
 		t.counts["added"]++
+		w.added++
 		t.count(class, l.State, 1, p.bytes)
 		t.group(l)
+		t.dueAt(l)
 		t.s.counts.changed(t, nil, l)
 	}
 	if err := t.rows("attempts", 8, attempts); err != nil {

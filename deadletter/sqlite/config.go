@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/troupe-go/troupe/deadletter"
 )
 
 // What holds unless the config says otherwise.
@@ -140,5 +138,3 @@ func (b Bounds) fraction(count, bytes int64) float64 {
 	}
 	return f
 }
-
-var _ deadletter.Store = (*Store)(nil)

@@ -33,6 +33,9 @@ var (
 	ErrIO = errors.New("sqlite: the disk failed")
 )
 
+const corruptFix = "stop the program, move the file and those beside it away, and start with a new one; " +
+	"`sqlite3 old.db .recover | sqlite3 new.db` saves what can be read, and an export can be imported"
+
 // Error is a failure of the file.
 type Error struct {
 	// Path is the file.
@@ -65,7 +68,8 @@ func fault(path string, err error) error {
 	case err == nil, errors.As(err, &known), errors.As(err, &letter),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, deadletter.ErrClosed), errors.Is(err, deadletter.ErrNotFound),
-		errors.Is(err, deadletter.ErrInvalidQuery), errors.Is(err, errNotDone):
+		errors.Is(err, deadletter.ErrInvalidQuery), errors.Is(err, errNotDone), errors.Is(err, deadletter.ErrAccount),
+		errors.Is(err, deadletter.ErrInvalidOperation), errors.Is(err, deadletter.ErrOperationExists):
 		return err
 	}
 	var from *sqlite.Error
@@ -81,7 +85,7 @@ func fault(path string, err error) error {
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		return wrap(ErrReadOnly, "give this process the right to write to the file, to those beside it with -wal and -shm added to its name, and to its directory")
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return wrap(ErrCorrupt, "stop the program, move the file and those beside it away, and start with a new one; `sqlite3 old.db .recover | sqlite3 new.db` saves what can be read, and `troupe import` brings back an export")
+		return wrap(ErrCorrupt, corruptFix)
 	case sqlite3.SQLITE_CANTOPEN:
 		return wrap(ErrMissing, "make its directory, or give this process the right to it")
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

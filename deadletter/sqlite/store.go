@@ -33,13 +33,15 @@ type Store struct {
 
 	// generation counts the transactions that have been committed.
 	generation atomic.Uint64
+	// due is when the first deleted letter has to go, in nanoseconds since 1970.
+	due atomic.Int64
 
 	mu     sync.RWMutex // held for reading while a job is handed over
 	closed bool
 	jobs   chan *job
-	idle   chan struct{} // wakes the writer for maintenance
-	quit   chan struct{} // closed by Close
-	done   chan struct{} // closed by the writer at its end
+
+	quit chan struct{} // closed by Close
+	done chan struct{} // closed by the writer at its end
 
 	writer writer // belongs to the goroutine of run
 	full   fills  // of retention
@@ -89,7 +91,7 @@ func open(cfg Config, held *os.File) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, path: cfg.Path, lock: held, name: name, readers: newPool(reading), counts: newCountCache(),
-		jobs: make(chan *job, queue), idle: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		jobs: make(chan *job, queue), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	if s.file, err = os.Stat(cfg.Path); err != nil {
 		return nil, err
@@ -216,6 +218,9 @@ func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := s.purged(ctx); err != nil {
+		return err
+	}
 	return fault(s.path, s.readers.read(ctx, fn))
 }
 
@@ -259,6 +264,6 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 }
 
 var (
-	_ deadletter.Store = (*Store)(nil)
-	_                  = time.Now
+	_ deadletter.Ledger = (*Store)(nil)
+	_                   = time.Now
 )

@@ -128,3 +128,12 @@ func (t *tx) class(l *deadletter.Letter) (int64, error) {
 	known[k] = n
 	return n, nil
 }
+
+// dueAt notes when a deleted letter has to go.
+func (t *tx) dueAt(l *deadletter.Letter) {
+	if l.State != deadletter.StateDeleted || l.Closed == nil || l.Closed.PurgeAt.IsZero() {
+		return
+	}
+	at := l.Closed.PurgeAt.UnixNano()
+	t.after = append(t.after, func() { t.s.due.Store(min(t.s.due.Load(), at)) })
+}

@@ -157,10 +157,12 @@ func (t *tx) replace(old *row, p *prepared) error {
 		if err := t.do("INSERT OR IGNORE INTO stale VALUES (?)", old.seq); err != nil {
 			return err
 		}
+		t.s.writer.stale++ // at least; what is indexed counts them
 	}
 	t.count(old.class, was.State, -1, -old.bytes)
 	t.count(class, l.State, 1, p.bytes)
 	t.group(l)
+	t.dueAt(l)
 	t.s.counts.changed(t, was, l)
 	return nil
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"modernc.org/sqlite"
@@ -16,7 +17,10 @@ type writer struct {
 	next    int64              // seq of the next letter
 	indexed int64              // letters up to that seq are in the full-text index
 	classes map[classKey]int64 // some of those in the file
+	stale   int64              // letters to index again
 	rest    time.Time          // no indexing before, after a failure
+	due     int64              // when the first deleted letter has to go, as of open
+	added   int64              // letters since the last look at retention
 }
 
 type classKey struct{ topic, subscriber, reason, fingerprint string }
@@ -40,6 +44,7 @@ func (w *writer) open(s *Store) error {
 		return err
 	}
 	w.c = c
+	s.due.Store(w.due)
 	return nil
 }
 
@@ -84,9 +89,13 @@ func (w *writer) prepare(c *conn, path string) error {
 	if err != nil {
 		return err
 	}
+	if w.stale, err = c.number(ctx, "SELECT count(*) FROM stale"); err != nil {
+		return err
+	}
 	w.next = max(w.next, last+1, w.indexed+1)
 	w.classes = map[classKey]int64{}
-	return nil
+	w.due, err = c.number(ctx, "SELECT coalesce(min(purge_at), ?) FROM letter_rows WHERE purge_at IS NOT NULL", int64(math.MaxInt64))
+	return err
 }
 
 // run makes changes until the store is closed.
@@ -103,6 +112,11 @@ func (s *Store) run() {
 				return
 			}
 			s.commit(s.gather(j))
+			// A burst does not wait for the next sweep to be bounded.
+			if s.writer.added > sweepStep && s.cfg.Retention.bounded() {
+				s.writer.added = 0
+				sweep.Reset(0)
+			}
 			continue
 		default:
 		}
@@ -119,8 +133,11 @@ func (s *Store) run() {
 		case <-index:
 			s.background(s.index)
 		case <-sweep.C:
-			s.background(s.sweep)
-			sweep.Reset(s.cfg.Sweep)
+			pause := s.cfg.Sweep
+			if s.sweepAll() {
+				pause = 0
+			}
+			sweep.Reset(pause)
 		}
 	}
 }
@@ -191,9 +208,8 @@ func (s *Store) commit(group []*job) {
 	})
 	for _, j := range group {
 		if failed != nil {
-			j.err = failed
+			j.err = fault(s.path, failed)
 		}
-		j.err = fault(s.path, j.err)
 		close(j.done)
 	}
 }

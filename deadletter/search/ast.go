@@ -208,8 +208,8 @@ func (e Expr) Validate() error {
 }
 
 func validate(n Node, depth int, terms *int) error {
-	if depth > maxDepth {
-		return fmt.Errorf("search: more than %d levels", maxDepth)
+	if depth > 2*MaxDepth+2 {
+		return fmt.Errorf("search: more than %d levels", 2*MaxDepth+2)
 	}
 	all := func(name string, nodes []Node) error {
 		if len(nodes) < 2 {
@@ -239,8 +239,8 @@ func validate(n Node, depth int, terms *int) error {
 		if n == nil {
 			break
 		}
-		if *terms++; *terms > maxTerms {
-			return fmt.Errorf("search: more than %d terms", maxTerms)
+		if *terms++; *terms > MaxTerms {
+			return fmt.Errorf("search: more than %d terms", MaxTerms)
 		}
 		want := Term{Field: n.Field, Path: n.Path, Op: n.Op, Value: n.Value, Parts: n.Parts}
 		if err := want.derive(); err != nil {

@@ -12,7 +12,7 @@ import (
 // derive fills in what follows from Field, Op and Value, or says what is wrong.
 func (t *Term) derive() error {
 	f, ok := lookup(t.Field)
-	if !ok || f.Name != t.Field {
+	if !ok || f.Name != t.Field || f.Kind == Presence {
 		return fmt.Errorf("no field %q", t.Field)
 	}
 	if err := f.allowsPath(t.Path); err != nil {
@@ -20,7 +20,7 @@ func (t *Term) derive() error {
 	}
 	if t.Op == Exists {
 		switch {
-		case f.Name == "" || f.Name == "has":
+		case f.Name == "":
 			return errors.New("has: needs a field")
 		case t.Value != "" || t.Parts != nil:
 			return errors.New("has: needs a field and no value")
@@ -42,7 +42,7 @@ func (t *Term) derive() error {
 		if t.Op != Contains {
 			return fmt.Errorf("%s has no order: write %[1]s:text", f.Name)
 		}
-		if t.Value == "" {
+		if strings.Trim(t.Value, "*") == "" && t.Value != "*" || t.Parts != nil && strings.Join(t.Parts, "") == "" && t.Field != "" {
 			return errors.New("an empty text is in everything: write has:field, or -has:field")
 		}
 	case f.Kind == Text: // a value in the payload

@@ -48,6 +48,9 @@ func (c *call) groups() error {
 	if c.fault != nil {
 		return c.fault
 	}
+	if q.Spark > 0 && q.SparkSince.IsZero() {
+		q.SparkSince = time.Now().Add(-24 * time.Hour)
+	}
 	if err := c.mayQuery(query); err != nil {
 		return err
 	}

@@ -215,4 +215,3 @@ func (r *runner) outcome(it deadletter.Item, e runtime.Redriven) {
 		r.finish(it, deadletter.ItemLeft, "given back: "+e.Error)
 	}
 }
-

@@ -104,6 +104,16 @@ var layers = map[string]layer{
 		tests: []string{"telemetry", "runtime", "topics", "troupetest", otel, goleak},
 	},
 
+	// The page and the API over package ops. What it and its client say to each
+	// other is in one place. The search language only to know which questions tell
+	// what is in events.
+	"console": {
+		code:  []string{"ops", "runtime", "actors", "deadletter", "deadletter/search", "console/internal/wire"},
+		tests: []string{"topics", "supervisor", "console/client", goleak},
+	},
+	"console/internal/wire": {code: []string{"ops", "runtime", "deadletter"}},
+	"console/client":        {code: []string{"ops", "runtime", "deadletter", "console/internal/wire"}},
+
 	"troupetest": {
 		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},
 		tests: []string{rapid, goleak},

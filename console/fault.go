@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/troupe-go/troupe/console/internal/wire"
+	"github.com/troupe-go/troupe/deadletter/search"
 )
 
 // fault is an error of ours with all that its answer says.
@@ -38,7 +39,7 @@ func quote(s string) string {
 
 // named finds the field in the message of a Config-like error, "Redrive.Rate -1:
 // must not be negative".
-var named = regexp.MustCompile(`\b([A-Z]\w*)\.([A-Z]\w*(?:\.[A-Z]\w*)*) (?:.*?): `)
+var named = regexp.MustCompile(`\b([A-Z]\w*)\.([A-Z]\w*(?:\.[A-Z]\w*)*)(?: .*?)?: `)
 
 // answerOf says how an error is answered.
 func answerOf(err error) (status int, e wire.Error) {
@@ -58,9 +59,16 @@ func answerOf(err error) (status int, e wire.Error) {
 	if code, ok := wire.CodeOf(err); ok {
 		status, e.Code = code.Status, code.Word
 	}
-	var at interface{ At() (column int) }
-	if errors.As(err, &at) {
-		e.Column = at.At()
+	var syntax *search.SyntaxError
+	if errors.As(err, &syntax) {
+		e.Code, e.Field, e.Column, e.Message = "invalid_query", "query", syntax.Column, syntax.Message
+		switch {
+		case syntax.Suggestion != "":
+			e.Fix = "did you mean " + syntax.Suggestion + "?"
+		case len(syntax.Expected) > 0:
+			e.Fix = "expected " + strings.Join(syntax.Expected, ", ")
+		}
+		return http.StatusBadRequest, e
 	}
 	if m := named.FindStringSubmatch(e.Message); m != nil {
 		e.Field = snake(m[2])

@@ -1,10 +1,12 @@
 package console
 
 import (
+	"slices"
 	"time"
 
 	"github.com/troupe-go/troupe/console/internal/wire"
 	"github.com/troupe-go/troupe/deadletter"
+	"github.com/troupe-go/troupe/deadletter/search"
 )
 
 func (c *call) about() error {
@@ -45,6 +47,9 @@ func (c *call) groups() error {
 	}
 	if c.fault != nil {
 		return c.fault
+	}
+	if q.Spark > 0 && q.SparkSince.IsZero() {
+		q.SparkSince = time.Now().Add(-24 * time.Hour)
 	}
 	if err := c.mayQuery(query); err != nil {
 		return err
@@ -277,13 +282,11 @@ func (c *call) complete() error {
 	if err != nil {
 		return err
 	}
-	answer := wire.Completions{Completions: []string{}}
-	for _, w := range words {
-		if c.sees(AllTopics) || c.openWord(query[:at], w) {
-			answer.Completions = append(answer.Completions, w)
-		}
+	place := search.Complete(query, at)
+	if place.Field != "" && !slices.Contains(open, place.Field) && !c.sees(AllTopics) {
+		words = nil
 	}
-	return c.answer(answer)
+	return c.answer(wire.Completions{Completions: notNil(words), From: place.From, To: place.To})
 }
 
 func (c *call) fixes() error {

@@ -91,7 +91,7 @@ func init() {
 		get("groups", "A page of groups of letters that failed in the same way", "payload, for errors", wire.GroupPage{}, (*call).groups,
 			pQuery, param{name: "state", kind: "string", about: "new, acknowledged or regressed"},
 			param{name: "spark", kind: "integer", about: "the number of spans to count failures in, up to 200"},
-			param{name: "since", kind: "date-time", about: "when the spans begin"}, pAfter, pLimit),
+			param{name: "since", kind: "date-time", about: "when the spans begin; a day ago without"}, pAfter, pLimit),
 		get("group", "One group", "payload, for errors", deadletter.Group{}, (*call).group, param{name: "fingerprint", kind: "string", about: "which one"}),
 		get("letters", "A page of letters, newest first", "payload, for payloads, headers and errors, and to search in them", wire.LetterPage{}, (*call).letters,
 			pQuery, pAfter, pLimit, param{name: "brief", kind: "boolean", about: "without payloads, stacks and attempts"}),

@@ -78,13 +78,13 @@ func (c *call) showGroup(g *deadletter.Group) (visible, whole bool) {
 }
 
 // open are the fields of the query language that say nothing of what is in an
-// event: who may not see payloads could otherwise find out what is in them by
-// asking whether it is.
-var open = []string{
-	"id", "node", "topic", "sub", "subscriber", "pattern", "reason", "cause", "state", "age", "group", "fingerprint", "redrives", "redriven",
-	"attempts", "event", "event_id", "causation", "causation_id", "correlation", "correlation_id", "seq", "sequence", "failed", "first",
-	"last", "published", "type", "go_type", "version", "size", "snoozed", "by", "operation", "closed", "at", "is",
-}
+// event, secret those that do: who may not see payloads could otherwise find out
+// what is in them by asking whether it is.
+var (
+	open = strings.Fields(`topic sub pattern state reason cause type group content gotype size age failed first published
+		resolved attempts redrives snoozed closed op id seq event causation corr node imported`)
+	secret = []string{"", "err", "panic", "stack", "payload", "header", "has"}
+)
 
 // mayQuery refuses a query on payloads, headers or errors by who may not see them.
 func (c *call) mayQuery(query string) error {
@@ -119,21 +119,6 @@ func (c *call) mayQuery(query string) error {
 		walk(e.Root)
 	}
 	return refused
-}
-
-// openWord reports whether a completion says nothing of what is in events.
-func (c *call) openWord(before, word string) bool {
-	term := before[strings.LastIndexAny(before, " (")+1:]
-	for _, s := range []string{term, word} {
-		field, _, ok := strings.Cut(strings.TrimLeft(s, "-"), ":")
-		if ok && !slices.Contains(open, field) {
-			return false
-		}
-		if strings.Contains(field, ".") {
-			return false
-		}
-	}
-	return true
 }
 
 // mayScope checks a right for all letters of a scope: those that are named by

@@ -92,6 +92,10 @@ func (r *runner) changeSome(ctx context.Context, items []deadletter.Item) error 
 		// What is undone leaves no trace, and doing it again would undo more: a process
 		// that ends here leaves them in doubt.
 		if err := r.d.ledger.UpdateItems(ctx, r.op.ID, items); err != nil {
+			for _, it := range items { // what was done of it is taken back
+				r.pending--
+				r.finish(it, deadletter.ItemPending, "")
+			}
 			return err
 		}
 	}

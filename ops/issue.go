@@ -136,10 +136,13 @@ func (r *runner) send(ctx context.Context, items []deadletter.Item, letters []de
 	mark, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	err := r.d.ledger.UpdateItems(mark, r.op.ID, items)
 	cancel()
-	if err != nil {
+	r.pending -= len(items)
+	if err != nil { // what was done of it is taken back
+		for _, it := range items {
+			r.finish(it, deadletter.ItemPending, "")
+		}
 		return err
 	}
-	r.pending -= len(items)
 	byLetter := make(map[string]deadletter.Item, len(items))
 	give, interrupt := context.WithCancel(ctx)
 	defer interrupt()
@@ -215,4 +218,3 @@ func (r *runner) outcome(it deadletter.Item, e runtime.Redriven) {
 		r.finish(it, deadletter.ItemLeft, "given back: "+e.Error)
 	}
 }
-

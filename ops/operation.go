@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/troupe-go/troupe/deadletter"
@@ -137,7 +138,7 @@ func (d *Desk) PauseOperation(ctx context.Context, by By, id string) (Operation,
 //
 // Errors: deadletter.ErrNotFound; [ErrConflict] if it runs or has ended.
 func (d *Desk) ResumeOperation(ctx context.Context, by By, id string) (Operation, error) {
-	first := 0
+	first := math.MaxInt
 	page, err := d.ledger.Items(ctx, deadletter.ItemQuery{Operation: id, After: -1, Limit: 1, States: []deadletter.ItemState{deadletter.ItemPending}})
 	if err == nil && len(page.Items) > 0 {
 		first = page.Items[0].Position
@@ -150,7 +151,7 @@ func (d *Desk) ResumeOperation(ctx context.Context, by By, id string) (Operation
 			return conflict("operation %s is %s: only one that is paused or has stopped can be resumed", id, op.State)
 		}
 		if op.State == deadletter.OperationStopped {
-			p.Since = first
+			p.Since = min(first, op.Total)
 		}
 		op.State, op.Stopped = deadletter.OperationRunning, ""
 		return nil

@@ -182,7 +182,12 @@ func (d *Desk) begin(ctx context.Context, by By, kind string, s Scope, ids []str
 		Total: len(ids), Items: map[deadletter.ItemState]int{deadletter.ItemPending: len(ids)},
 	}
 	if err := d.ledger.AddOperation(ctx, op, ids); err != nil {
-		return Operation{}, err
+		// It may be there all the same, and the next desk would go on with it.
+		look, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+		defer cancel()
+		if _, missing := d.ledger.Operation(look, op.ID); missing != nil {
+			return Operation{}, err
+		}
 	}
 	// From here on it goes on, whatever becomes of ctx.
 	if err := d.start(op); err != nil {

@@ -48,6 +48,7 @@ type runner struct {
 	since     int                     // plan.Since as it is
 	limit     float64                 // plan.Rate as it is
 	limiter   *rate.Limiter           // nil for none
+	unsure    bool                    // a change of the course may or may not have been done
 	interrupt context.CancelFunc      // of the batch that is being sent
 	inFlight  map[int]deadletter.Item // by position: issued and without an outcome
 	ended     []deadletter.Item       // to be written
@@ -134,15 +135,26 @@ func (r *runner) change(ctx context.Context, fn func(*deadletter.Operation, *pla
 		op = now.Clone()
 		return nil
 	})
-	if errors.Is(err, errAsItWas) {
-		r.mu.Lock()
-		r.state = op.State // somebody else's doing
-		r.mu.Unlock()
-	}
 	if err != nil {
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrInvalid) {
+			r.mu.Lock()
+			r.unsure = true // it may have been done
+			r.mu.Unlock()
+			r.nudge()
+		}
 		return deadletter.Operation{}, err
 	}
+	r.follow(op, p)
+	r.d.ring.add(Event{Kind: EventOperation, Object: op.ID, Text: progress(op.State, op.Items, op.Total)})
+	r.nudge()
+	return op, nil
+}
+
+// follow takes the course from what the ledger has.
+func (r *runner) follow(op deadletter.Operation, p plan) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unsure = false
 	r.state, r.since = op.State, p.Since
 	if p.Rate != r.limit {
 		r.setLimit(p.Rate)
@@ -150,10 +162,29 @@ func (r *runner) change(ctx context.Context, fn func(*deadletter.Operation, *pla
 	if r.state != deadletter.OperationRunning && r.interrupt != nil {
 		r.interrupt()
 	}
+}
+
+// look reads the course from the ledger, if a change of it may or may not have been done.
+func (r *runner) look() error {
+	r.course.Lock()
+	defer r.course.Unlock()
+	r.mu.Lock()
+	unsure := r.unsure
 	r.mu.Unlock()
-	r.d.ring.add(Event{Kind: EventOperation, Object: op.ID, Text: progress(op.State, op.Items, op.Total)})
-	r.nudge()
-	return op, nil
+	if !unsure {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	op, err := r.d.ledger.Operation(ctx, r.op.ID)
+	if err != nil {
+		return err
+	}
+	p, err := decodePlan(op)
+	if err == nil {
+		r.follow(op, p)
+	}
+	return err
 }
 
 func (r *runner) nudge() {
@@ -208,7 +239,10 @@ func (r *runner) unwritten() bool {
 
 // step does what there is to do, and reports whether the operation has come to its end.
 func (r *runner) step(ctx context.Context) (over bool) {
-	err := r.write()
+	err := r.look()
+	if err == nil {
+		err = r.write()
+	}
 	if err == nil {
 		err = r.judge()
 	}
@@ -344,7 +378,7 @@ func (r *runner) judge() error {
 	t := &r.tally
 	for {
 		complete := flying == 0 && (r.pending == 0 || r.cursor+1 >= r.ends[t.step])
-		if text := r.tooMany(complete); text != "" {
+		if text := r.tooMany(complete); text != "" && r.pending > 0 {
 			return r.stop(text)
 		}
 		if !complete {

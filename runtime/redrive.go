@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-go/troupe/actors"
@@ -265,24 +266,18 @@ func (rt *Runtime) beginRedrives(ctx context.Context, ways []*wayBack, errs []er
 	if len(ids) == 0 {
 		return
 	}
-	now := time.Now()
+	now := time.Now().UTC().Truncate(time.Microsecond)
 	begin := func(l *deadletter.Letter) (err error) {
 		w := byID[l.ID]
 		w.number, err = l.BeginRedriveFor(w.cfg.Operation, w.cfg.By, w.cfg.Budget, now)
+		w.began = now
 		return err
 	}
 	var results []error
 	if many, ok := rt.cfg.DeadLetters.(changer); ok && len(ids) > 1 {
 		var err error
-		if results, err = many.Change(ctx, ids, begin); err != nil {
-			results = make([]error, len(ids))
-			for k := range results { // some may be stored for all we know
-				results[k] = err
-				if w := byID[ids[k]]; w.number > 0 {
-					w.refused = true
-					rt.letters.redriven(w, deadletter.OutcomeAborted, err.Error())
-				}
-			}
+		if results, err = many.Change(ctx, ids, begin); len(results) != len(ids) {
+			results = slices.Repeat([]error{err}, len(ids))
 		}
 	} else {
 		for _, id := range ids {
@@ -290,16 +285,25 @@ func (rt *Runtime) beginRedrives(ctx context.Context, ways []*wayBack, errs []er
 		}
 	}
 	for k, err := range results {
-		if err != nil {
-			var bad *deadletter.LetterError
-			if !errors.Is(err, deadletter.ErrNotOpen) && !errors.Is(err, deadletter.ErrNotFound) && !errors.As(err, &bad) && ctx.Err() == nil {
+		if err == nil {
+			continue
+		}
+		w := ways[at[k]]
+		var bad *deadletter.LetterError
+		switch {
+		case errors.Is(err, deadletter.ErrNotOpen), errors.Is(err, deadletter.ErrNotFound), errors.As(err, &bad):
+			rt.underWay.remove(w)
+		case w.number > 0: // it may be stored for all we know
+			w.refused = true
+			rt.letters.redriven(w, deadletter.OutcomeAborted, err.Error())
+			err = fmt.Errorf("%w: %w", ErrStoreFailed, err)
+		default:
+			rt.underWay.remove(w)
+			if ctx.Err() == nil {
 				err = fmt.Errorf("%w: %w", ErrStoreFailed, err)
 			}
-			errs[at[k]] = err
-			if w := ways[at[k]]; !w.refused { // else once its outcome is written
-				rt.underWay.remove(w)
-			}
 		}
+		errs[at[k]] = err
 	}
 }
 

@@ -31,7 +31,8 @@ type wayBack struct {
 	edited  bool
 	eventID string // of the edited event
 	as      string // what the letter is closed as then
-	number  int    // of the redrive, set by the store
+	number  int    // of the redrive, which began, as the store has it
+	began   time.Time
 	refused bool   // the call of Redrive returned an error
 	listed  bool   // in underWay, whose mu guards it
 	told    sync.Once
@@ -189,7 +190,7 @@ func (w *wayBack) ended(dropped string, err error) {
 
 // failedAgain records that a redriven event has become a dead letter again.
 func (w *wayBack) failedAgain(l *deadletter.Letter, d *actors.Dead, at time.Time) error {
-	if l.RedriveCount() != w.number {
+	if !w.is(l) {
 		return deadletter.ErrNotRedriving
 	}
 	if w.elsewhere() {
@@ -204,6 +205,13 @@ func (w *wayBack) failedAgain(l *deadletter.Letter, d *actors.Dead, at time.Time
 		l.Fingerprint = deadletter.Fingerprint(*l)
 	}
 	return l.EndRedrive(w.outcomeOf(d), d.Reason, at)
+}
+
+// is reports whether it is this redrive that the letter is in: not one before, nor one
+// that has begun after this one has turned out not to be in the store.
+func (w *wayBack) is(l *deadletter.Letter) bool {
+	n := len(l.Redrives)
+	return n > 0 && l.Redrives[n-1].Number == w.number && l.Redrives[n-1].StartedAt.Equal(w.began)
 }
 
 // elsewhere reports whether the event went to another than who had failed.
@@ -228,7 +236,7 @@ func deathMessage(d *actors.Dead) string {
 // once the letter has been redriven again.
 func (w *wayBack) outcome(o deadletter.Outcome, text string, at time.Time) func(*deadletter.Letter) error {
 	return func(l *deadletter.Letter) error {
-		if l.RedriveCount() != w.number {
+		if !w.is(l) {
 			return deadletter.ErrNotRedriving
 		}
 		err := l.EndRedrive(o, text, at)

@@ -265,7 +265,8 @@ type handler[T any] interface {
 
 // start spawns what cfg describes.
 func (t *Topic[T]) start(cfg actors.CellConfig[T], replay bool) (handler[T], error) {
-	if cfg.Workers > 1 || t.keeper != nil && replay {
+	// With keys, what comes back from the dead letters has to wait for its key, too.
+	if cfg.Workers > 1 || cfg.Keyed || t.keeper != nil && replay {
 		return actors.SpawnPool(t.rt.Actors(), cfg, func(in *mailbox.Inbox[T]) error {
 			return feed(t, in, "", replay, func(ev T) T { return ev })
 		})

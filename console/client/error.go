@@ -30,9 +30,6 @@ func (e *Error) Error() string {
 // Unwrap returns the error that Code stands for, nil if it stands for none.
 func (e *Error) Unwrap() error { return wire.ErrorOf(e.Code) }
 
-// At returns the column.
-func (e *Error) At() int { return e.Column }
-
 func readError(resp *http.Response) error {
 	data, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	var w wire.Error

@@ -44,7 +44,7 @@ app.go = (page, params, replace) => {
 // navigate shows what the address says. What is there stays until the new is.
 async function navigate() {
   const { page, params } = parse();
-  const other = page !== app.page || pages[page].identity?.(params) !== pages[page].identity?.(app.params);
+  const other = !state.shown || page !== app.page || pages[page].identity?.(params) !== pages[page].identity?.(app.params);
   if (other || pages[page].rows) {
     app.cursor = -1;
   }
@@ -53,6 +53,7 @@ async function navigate() {
     app.all = false;
   }
   Object.assign(app, { page, params });
+  state.shown = true;
   if (other) {
     state.data = null;
     state.error = null;
@@ -257,6 +258,7 @@ document.getElementById('skip').addEventListener('click', (e) => {
   document.getElementById('main-content')?.focus();
 });
 
+Object.assign(app, parse());
 await about();
 stream(happened, (on) => {
   if (state.live !== on) {

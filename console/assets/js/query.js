@@ -3,10 +3,12 @@ import { h, icons } from './dom.js';
 import { get } from './api.js';
 import { app } from './app.js';
 
-const state = { options: [], at: -1, text: null, timer: 0, asked: null };
+const state = { from: 0, to: 0, options: [], at: -1, text: null, timer: 0, asked: null };
 
 // cursors count bytes on the server and UTF-16 units here.
 const byteAt = (text, at) => new TextEncoder().encode(text.slice(0, at)).length;
+// unitsTo is the text before a byte.
+const unitsTo = (text, at) => new TextDecoder().decode(new TextEncoder().encode(text).slice(0, at));
 const unitAt = (text, column) => [...text].slice(0, Math.max(0, column - 1)).join('').length;
 
 export function queryField({ value, onsubmit, error, placeholder = 'topic:orders.* reason:panic age:>1h "free text"' }) {
@@ -30,6 +32,7 @@ export function queryField({ value, onsubmit, error, placeholder = 'topic:orders
         const found = await get('complete', { query: text, at: byteAt(text, input.selectionStart) }, state.asked.signal);
         if (document.activeElement !== input || input.value !== text) return;
         state.options = found.completions.slice(0, 12);
+        Object.assign(state, { from: found.from, to: found.to });
         state.at = -1;
         app.render();
       } catch {
@@ -38,16 +41,9 @@ export function queryField({ value, onsubmit, error, placeholder = 'topic:orders
     }, 120);
   };
   const take = (input, option) => {
-    const at = input.selectionStart, before = input.value.slice(0, at), after = input.value.slice(at);
-    const start = Math.max(before.lastIndexOf(' '), before.lastIndexOf('(')) + 1;
-    const word = before.slice(start);
-    const sign = word.startsWith('-') && !option.startsWith('-') ? '-' : '';
-    let put = sign + option;
-    const colon = word.indexOf(':');
-    if (colon >= 0 && !option.includes(':')) put = word.slice(0, colon + 1) + option;
-    set(input, before.slice(0, start) + put + after);
-    const to = start + put.length;
-    input.setSelectionRange(to, to);
+    const head = unitsTo(input.value, state.from) + option;
+    set(input, head + input.value.slice(unitsTo(input.value, state.to).length));
+    input.setSelectionRange(head.length, head.length);
     hide();
     ask(input);
   };

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/troupe-go/troupe/deadletter"
+	"github.com/troupe-go/troupe/ops"
 	"github.com/troupe-go/troupe/runtime"
 )
 
@@ -36,9 +37,13 @@ var Codes = []Code{
 	{"invalid_letter", deadletter.ErrInvalidLetter, 400},
 	{"store_closed", deadletter.ErrClosed, 503},
 	{"closed", runtime.ErrClosed, 503},
+	{"read_only", ops.ErrReadOnly, 403},
+	{"desk_closed", ops.ErrClosed, 503},
+	{"conflict", ops.ErrConflict, 409},
 	{"no_payload", runtime.ErrNoPayload, 409},
 	{"unknown_topic", runtime.ErrUnknownTopic, 404},
 	{"unknown_subscriber", runtime.ErrUnknownSubscriber, 404},
+	{"invalid", ops.ErrInvalid, 400}, // last of the faults of requests: others say more
 	{"deadline", context.DeadlineExceeded, 504},
 }
 

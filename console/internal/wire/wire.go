@@ -118,9 +118,11 @@ type Counted struct {
 	Count int `json:"count"`
 }
 
-// Completions are what may follow.
+// Completions are what may follow, each in place of the bytes From to To.
 type Completions struct {
 	Completions []string `json:"completions"`
+	From        int      `json:"from"`
+	To          int      `json:"to"`
 }
 
 // Fixes are the registered fixes.

@@ -213,8 +213,8 @@ func (w *where) name(t *search.Term, column string) (string, []any) {
 	case t.Parts == nil:
 		return column + " = ?", []any{t.Value}
 	}
-	fits := w.test(func(v []driver.Value) bool { s, _ := v[0].(string); return t.Fulfills(s) })
-	sql, args := "troupe_test(?, "+column+")", []any{fits}
+	fits := w.test(func(v []driver.Value) bool { return t.Fulfills(str(v[0])) })
+	sql, args := "troupe_test(?, "+whole(column)+")", []any{fits}
 	if prefix := t.Parts[0]; prefix != "" && strings.TrimRight(prefix, "\xff") != "" {
 		// An index finds what begins alike.
 		sql, args = column+" >= ? AND "+column+" < ? AND "+sql, append([]any{prefix, after(prefix)}, args...)
@@ -234,7 +234,11 @@ func (w *where) text(t *search.Term, columns []string) (string, []any) {
 	var args []any
 	if t.Op == search.Exists {
 		for _, c := range columns {
-			terms = append(terms, "coalesce(length("+c+"), 0) > 0")
+			if c == "l.payload" {
+				terms = append(terms, "l.payload IS NOT NULL")
+			} else {
+				terms = append(terms, c+" <> ''")
+			}
 		}
 		return strings.Join(terms, " OR "), nil
 	}
@@ -246,7 +250,7 @@ func (w *where) text(t *search.Term, columns []string) (string, []any) {
 		return matches(&deadletter.Letter{Error: str(v[0])})
 	})
 	for _, c := range columns {
-		terms = append(terms, "troupe_test(?, "+c+")")
+		terms = append(terms, "troupe_test(?, "+whole(c)+")")
 		args = append(args, h)
 	}
 	return strings.Join(terms, " OR "), args
@@ -342,7 +346,7 @@ func (w *where) other(t *search.Term) (string, []any) {
 	case "header":
 		return "troupe_test(?, l.headers)", []any{ask(func(l *deadletter.Letter, v []driver.Value) { _ = decode(v[0], &l.Headers) })}
 	case "payload":
-		return "troupe_test(?, l.payload, l.content_type, l.payload_error)", []any{ask(func(l *deadletter.Letter, v []driver.Value) {
+		return "troupe_test(?, l.payload, CAST(l.content_type AS BLOB), CAST(l.payload_error AS BLOB))", []any{ask(func(l *deadletter.Letter, v []driver.Value) {
 			l.Payload, _ = v[0].([]byte)
 			l.ContentType, l.PayloadError = str(v[1]), str(v[2])
 		})}
@@ -366,6 +370,14 @@ func (w *where) test(fn test) int64 {
 	h := register(fn)
 	w.handles = append(w.handles, h)
 	return h
+}
+
+// whole is a column as an argument: a text would end at its first zero byte.
+func whole(column string) string {
+	if column == "l.payload" {
+		return column
+	}
+	return "CAST(" + column + " AS BLOB)"
 }
 
 func str(v driver.Value) string {

@@ -75,13 +75,13 @@ func (t *tx) add(letters []prepared) error {
 		}
 		attempts = appendAttempts(attempts, w.next, l.Attempts)
 		redrives = appendRedrives(redrives, w.next, l.Redrives)
+		t.place(w.next, l.ID)
 		w.next++
 		t.counts["added"]++
 		w.added++
 		t.count(class, l.State, 1, p.bytes)
 		t.group(l)
 		t.dueAt(l)
-		t.s.counts.changed(t, nil, l)
 	}
 	if err := t.rows("attempts", 8, attempts); err != nil {
 		return err

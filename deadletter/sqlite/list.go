@@ -95,7 +95,7 @@ func (s *Store) IDs(ctx context.Context, q deadletter.Query) ([]string, error) {
 		if err != nil || sel.n == 0 {
 			return err
 		}
-		from, args, err := s.from(ctx, c, w, sel)
+		from, args, err := s.indexedFrom(ctx, c, w, sel)
 		if err != nil {
 			return err
 		}

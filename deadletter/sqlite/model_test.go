@@ -105,6 +105,14 @@ func change(n int, at time.Time) func(*deadletter.Letter) error {
 // Whatever is done to a store in a file and to one in memory, they answer every
 // query alike.
 func TestStoreIsAsMemory(t *testing.T) {
+	t.Run("as it is with few letters", asMemory)
+	was := *sqlite.FewLetters
+	defer func() { *sqlite.FewLetters = was }()
+	*sqlite.FewLetters = 1
+	t.Run("as it is with many", asMemory)
+}
+
+func asMemory(t *testing.T) {
 	ctx := t.Context()
 	exprs := make([]search.Expr, len(queries))
 	for i, text := range queries {
@@ -152,6 +160,11 @@ func TestStoreIsAsMemory(t *testing.T) {
 				}
 				for i := range ids {
 					same("error of Change", results[0][i] == nil, results[1][i] == nil)
+				}
+			},
+			"index": func(t *rapid.T) {
+				if err := file.Indexed(ctx); err != nil {
+					t.Fatal(err)
 				}
 			},
 			"delete": func(t *rapid.T) {

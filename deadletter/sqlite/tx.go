@@ -18,6 +18,7 @@ type tx struct {
 	tallies map[tallyKey]tally
 	groups  map[string]*groupChange
 	counts  map[string]int64
+	blocks  map[int64]span
 	after   []func() // when it has been committed
 }
 
@@ -31,7 +32,7 @@ type tally struct{ n, bytes int64 }
 func newTx(s *Store) *tx {
 	return &tx{
 		s: s, c: s.writer.c, now: time.Now(),
-		tallies: map[tallyKey]tally{}, groups: map[string]*groupChange{}, counts: map[string]int64{},
+		tallies: map[tallyKey]tally{}, groups: map[string]*groupChange{}, counts: map[string]int64{}, blocks: map[int64]span{},
 	}
 }
 
@@ -73,6 +74,22 @@ func (t *tx) count(class int64, state deadletter.State, n, bytes int64) {
 	t.tallies[k] = tally{v.n + n, v.bytes + bytes}
 }
 
+// blockBits is the size of a block of letters, by their seq.
+const blockBits = 8
+
+// span is the lowest and the highest ID in a block.
+type span struct{ low, high string }
+
+// place notes where an ID is. Letters come about in the order of their IDs, but
+// not quite; the spans of blocks say how far they are from it.
+func (t *tx) place(seq int64, id string) {
+	b, ok := t.blocks[seq>>blockBits]
+	if !ok {
+		b = span{id, id}
+	}
+	t.blocks[seq>>blockBits] = span{min(b.low, id), max(b.high, id)}
+}
+
 // flush writes what was collected. Whoever reads it within the transaction calls
 // it first.
 func (t *tx) flush() error {
@@ -97,6 +114,12 @@ func (t *tx) flush() error {
 		}
 	}
 	clear(t.counts)
+	for block, b := range t.blocks {
+		if err := t.do("INSERT INTO blocks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high)", block, b.low, b.high); err != nil {
+			return err
+		}
+	}
+	clear(t.blocks)
 	return t.flushGroups()
 }
 

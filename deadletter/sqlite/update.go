@@ -163,7 +163,6 @@ func (t *tx) replace(old *row, p *prepared) error {
 	t.count(class, l.State, 1, p.bytes)
 	t.group(l)
 	t.dueAt(l)
-	t.s.counts.changed(t, was, l)
 	return nil
 }
 
@@ -219,7 +218,6 @@ func (t *tx) remove(r *row) error {
 		}
 	}
 	t.count(r.class, r.letter.State, -1, -r.bytes)
-	t.s.counts.changed(t, &r.letter, nil)
 	return nil
 }
 

@@ -249,6 +249,9 @@ func (s *Store) transact(fn func(*tx) error) error {
 			err = t.flush()
 		}
 		if err == nil {
+			err = w.c.do("UPDATE counters SET n = n + 1 WHERE name = 'generation'")
+		}
+		if err == nil {
 			err = w.c.do("COMMIT")
 		}
 	}
@@ -259,7 +262,6 @@ func (s *Store) transact(fn func(*tx) error) error {
 	for _, did := range t.after {
 		did()
 	}
-	s.generation.Add(1)
 	// What has been written to a file that has gone meanwhile is lost.
 	return s.present()
 }

@@ -55,7 +55,7 @@ type testCase struct {
 
 func cases() []testCase {
 	var all []testCase
-	for _, group := range [][]testCase{copyCases, addCases, listCases, filterCases, updateCases, deleteCases, contextCases, concurrencyCases} {
+	for _, group := range [][]testCase{copyCases, addCases, listCases, filterCases, searchCases, updateCases, deleteCases, contextCases, concurrencyCases} {
 		all = append(all, group...)
 	}
 	return all

@@ -75,7 +75,7 @@ func (t *tx) add(letters []prepared) error {
 		}
 		attempts = appendAttempts(attempts, w.next, l.Attempts)
 		redrives = appendRedrives(redrives, w.next, l.Redrives)
-		t.place(w.next, l.ID)
+		t.place(w.next, l)
 		w.next++
 		t.counts["added"]++
 		w.added++

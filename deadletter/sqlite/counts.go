@@ -8,16 +8,19 @@ import (
 	"github.com/troupe-go/troupe/deadletter"
 )
 
-// countCache remembers totals that had to be counted letter by letter, for as
-// long as nothing changes: the pages of one query are counted once.
+// countCache remembers what had to be looked for letter by letter, for as long as
+// nothing changes: the pages of one query are counted once.
 type countCache struct {
 	mu     sync.Mutex
 	totals map[string]counted
 }
 
-type counted struct{ generation, total int64 }
+type counted struct {
+	generation int64
+	found      found
+}
 
-const maxCounted = 256
+const maxCounted = 64
 
 func newCountCache() *countCache { return &countCache{totals: map[string]counted{}} }
 
@@ -34,27 +37,27 @@ func countKey(q deadletter.Query) string {
 }
 
 // of returns the total of a query as of the moment that c sees.
-func (cc *countCache) of(ctx context.Context, c *conn, q deadletter.Query, count func() (int64, error)) (int64, error) {
+func (cc *countCache) of(ctx context.Context, c *conn, q deadletter.Query, count func() (found, error)) (found, error) {
 	generation, err := c.number(ctx, "SELECT n FROM counters WHERE name = 'generation'")
 	if err != nil {
-		return 0, err
+		return found{}, err
 	}
 	key := countKey(q)
 	cc.mu.Lock()
 	known, ok := cc.totals[key]
 	cc.mu.Unlock()
 	if ok && known.generation == generation {
-		return known.total, nil
+		return known.found, nil
 	}
-	total, err := count()
+	f, err := count()
 	if err != nil {
-		return 0, err
+		return found{}, err
 	}
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
 	if len(cc.totals) >= maxCounted {
 		clear(cc.totals)
 	}
-	cc.totals[key] = counted{generation, total}
-	return total, nil
+	cc.totals[key] = counted{generation, f}
+	return f, nil
 }

@@ -86,14 +86,23 @@ func TestScale(t *testing.T) {
 			cold.Round(10*time.Microsecond), times[10].Round(10*time.Microsecond), times[19].Round(10*time.Microsecond))
 	}
 	for name, call := range map[string]func() error{
-		"groups":             func() error { _, err := s.Groups(ctx, deadletter.GroupQuery{}); return err },
-		"groups with sparks": func() error { _, err := s.Groups(ctx, deadletter.GroupQuery{Spark: 24, SparkSince: now.Add(-24 * time.Hour)}); return err },
-		"group":              func() error { _, err := s.Group(ctx, typical(7, now).Fingerprint); return err },
-		"account":            func() error { _, err := s.Account(ctx); return err },
-		"timeline, 7 days":   func() error { _, err := s.Timeline(ctx, deadletter.Query{}, now.AddDate(0, 0, -7), now, 84); return err },
-		"timeline, 1 day":    func() error { _, err := s.Timeline(ctx, deadletter.Query{}, now.AddDate(0, 0, -1), now, 96); return err },
-		"IDs of all":         func() error { _, err := s.IDs(ctx, deadletter.Query{}); return err },
-		"verify":             func() error { _, err := s.Verify(ctx); return err },
+		"groups": func() error { _, err := s.Groups(ctx, deadletter.GroupQuery{}); return err },
+		"groups with sparks": func() error {
+			_, err := s.Groups(ctx, deadletter.GroupQuery{Spark: 24, SparkSince: now.Add(-24 * time.Hour)})
+			return err
+		},
+		"group":   func() error { _, err := s.Group(ctx, typical(7, now).Fingerprint); return err },
+		"account": func() error { _, err := s.Account(ctx); return err },
+		"timeline, 7 days": func() error {
+			_, err := s.Timeline(ctx, deadletter.Query{}, now.AddDate(0, 0, -7), now, 84)
+			return err
+		},
+		"timeline, 1 day": func() error {
+			_, err := s.Timeline(ctx, deadletter.Query{}, now.AddDate(0, 0, -1), now, 96)
+			return err
+		},
+		"IDs of all": func() error { _, err := s.IDs(ctx, deadletter.Query{}); return err },
+		"verify":     func() error { _, err := s.Verify(ctx); return err },
 	} {
 		start := time.Now()
 		if err := call(); err != nil {

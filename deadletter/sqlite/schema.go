@@ -146,9 +146,13 @@ CREATE INDEX groups_seen ON groups (coalesce(last_seen, -9223372036854775808) DE
 CREATE VIRTUAL TABLE texts USING fts5 (body, content = '', contentless_delete = 1, detail = none, tokenize = 'trigram case_sensitive 1');
 CREATE TABLE stale (seq INTEGER PRIMARY KEY);
 CREATE TABLE blocks (
-	block INTEGER PRIMARY KEY,
-	low   TEXT NOT NULL,
-	high  TEXT NOT NULL
+	block     INTEGER PRIMARY KEY,
+	low       TEXT NOT NULL,
+	high      TEXT NOT NULL,
+	first_min INTEGER,
+	first_max INTEGER,
+	last_min  INTEGER,
+	last_max  INTEGER
 );
 
 CREATE TABLE counters (

@@ -77,18 +77,54 @@ func (t *tx) count(class int64, state deadletter.State, n, bytes int64) {
 // blockBits is the size of a block of letters, by their seq.
 const blockBits = 8
 
-// span is the lowest and the highest ID in a block.
-type span struct{ low, high string }
+// span is the lowest and the highest of what is in a block.
+type span struct {
+	low, high   string
+	first, last times
+}
 
-// place notes where an ID is. Letters come about in the order of their IDs, but
-// not quite; the spans of blocks say how far they are from it.
-func (t *tx) place(seq int64, id string) {
+// times is from when to when, in nanoseconds, if there is any time.
+type times struct {
+	min, max int64
+	some     bool
+}
+
+func (ts *times) add(t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	n := t.UnixNano()
+	if !ts.some {
+		*ts = times{n, n, true}
+	}
+	ts.min, ts.max = min(ts.min, n), max(ts.max, n)
+}
+
+func (ts *times) values() (from, until any) {
+	if !ts.some {
+		return nil, nil
+	}
+	return ts.min, ts.max
+}
+
+// place notes where a letter is, see sieve.
+func (t *tx) place(seq int64, l *deadletter.Letter) {
 	b, ok := t.blocks[seq>>blockBits]
 	if !ok {
-		b = span{id, id}
+		b.low, b.high = l.ID, l.ID
 	}
-	t.blocks[seq>>blockBits] = span{min(b.low, id), max(b.high, id)}
+	b.low, b.high = min(b.low, l.ID), max(b.high, l.ID)
+	b.first.add(l.FirstFailedAt)
+	b.last.add(l.LastFailedAt)
+	t.blocks[seq>>blockBits] = b
 }
+
+const upsertBlock = `INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+	low = min(low, excluded.low), high = max(high, excluded.high),
+	first_min = min(coalesce(first_min, excluded.first_min), coalesce(excluded.first_min, first_min)),
+	first_max = max(coalesce(first_max, excluded.first_max), coalesce(excluded.first_max, first_max)),
+	last_min = min(coalesce(last_min, excluded.last_min), coalesce(excluded.last_min, last_min)),
+	last_max = max(coalesce(last_max, excluded.last_max), coalesce(excluded.last_max, last_max))`
 
 // flush writes what was collected. Whoever reads it within the transaction calls
 // it first.
@@ -115,7 +151,9 @@ func (t *tx) flush() error {
 	}
 	clear(t.counts)
 	for block, b := range t.blocks {
-		if err := t.do("INSERT INTO blocks VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high)", block, b.low, b.high); err != nil {
+		firstMin, firstMax := b.first.values()
+		lastMin, lastMax := b.last.values()
+		if err := t.do(upsertBlock, block, b.low, b.high, firstMin, firstMax, lastMin, lastMax); err != nil {
 			return err
 		}
 	}

@@ -163,6 +163,7 @@ func (t *tx) replace(old *row, p *prepared) error {
 	t.count(class, l.State, 1, p.bytes)
 	t.group(l)
 	t.dueAt(l)
+	t.place(old.seq, l)
 	return nil
 }
 

@@ -21,7 +21,14 @@ type where struct {
 	// needles are folded texts that are all in the error and payload of every
 	// letter selected, long enough for the full-text index.
 	needles []string
+	// bounds are conditions of the blocks that have such letters, see sieve.
+	bounds  []bound
 	handles []int64
+}
+
+type bound struct {
+	sql  string
+	args []any
 }
 
 // condition is terms that are joined by AND.
@@ -77,6 +84,7 @@ func compile(q deadletter.Query) *where {
 				continue
 			}
 			w.needle(t)
+			w.bound(t)
 		}
 		sql, args := w.node(n)
 		if ofClass(n) {
@@ -132,6 +140,38 @@ func (w *where) needle(t *search.Term) {
 			w.needles = append(w.needles, p)
 		}
 	}
+}
+
+// bound notes what a term says of the times in a block.
+func (w *where) bound(t *search.Term) {
+	times := map[string]string{"l.first_failed_at": "first", "l.last_failed_at": "last"}[timeColumns[t.Field]]
+	if times == "" {
+		return
+	}
+	from, until := nanos(t.Time), nanos(t.Until)
+	op := t.Op
+	if o, ok := older[op]; ok && t.Field == "age" {
+		op = o
+	}
+	switch op {
+	case search.Match:
+		w.bounds = append(w.bounds, bound{times + "_max >= ? AND " + times + "_min < ?", []any{from, until}})
+	case search.Less:
+		w.bounds = append(w.bounds, bound{times + "_min < ?", []any{from}})
+	case search.LessEqual:
+		w.bounds = append(w.bounds, bound{times + "_min < ?", []any{until}})
+	case search.Greater:
+		w.bounds = append(w.bounds, bound{times + "_max >= ?", []any{until}})
+	case search.GreaterEqual:
+		w.bounds = append(w.bounds, bound{times + "_max >= ?", []any{from}})
+	}
+}
+
+// older is what the comparison of an age means for the time: what is older was
+// earlier.
+var older = map[search.Op]search.Op{
+	search.Less: search.Greater, search.LessEqual: search.GreaterEqual,
+	search.Greater: search.Less, search.GreaterEqual: search.LessEqual,
 }
 
 func (w *where) node(n search.Node) (string, []any) {
@@ -286,17 +326,8 @@ func numberTerm(t *search.Term, column string) (string, []any) {
 
 func timeTerm(t *search.Term, column string) (string, []any) {
 	op := t.Op
-	if t.Field == "age" { // what is older was earlier
-		switch op {
-		case search.Less:
-			op = search.Greater
-		case search.LessEqual:
-			op = search.GreaterEqual
-		case search.Greater:
-			op = search.Less
-		case search.GreaterEqual:
-			op = search.LessEqual
-		}
+	if o, ok := older[op]; ok && t.Field == "age" {
+		op = o
 	}
 	// A letter without the time is never selected, and so always by a negation.
 	there := column + " IS NOT NULL"

@@ -16,9 +16,8 @@ type prepared struct {
 }
 
 // Add implements [deadletter.Store]. A letter larger than Config.MaxLetterBytes
-// is refused with ErrTooLarge, one with a time before 1678 or after 2261 with
-// ErrInvalidLetter. The letters are in one transaction, also with those of other
-// callers.
+// is refused with ErrTooLarge. The letters are in one transaction, also with
+// those of other callers.
 func (s *Store) Add(ctx context.Context, letters []deadletter.Letter) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -37,9 +36,6 @@ func (s *Store) Add(ctx context.Context, letters []deadletter.Letter) error {
 // prepare makes what can be made outside of the transaction.
 func (s *Store) prepare(l deadletter.Letter) (prepared, error) {
 	if err := l.Validate(); err != nil {
-		return prepared{}, err
-	}
-	if err := checkTimes(&l); err != nil {
 		return prepared{}, err
 	}
 	p := prepared{letter: l.Normalize()}

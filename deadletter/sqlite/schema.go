@@ -80,7 +80,8 @@ CREATE TABLE letter_rows (
 	panic_value     TEXT NOT NULL,
 	headers         TEXT,
 	payload         BLOB,
-	stack           TEXT NOT NULL
+	stack           TEXT NOT NULL,
+	odd_times       BLOB
 );
 CREATE UNIQUE INDEX letter_rows_id ON letter_rows (id);
 CREATE INDEX letter_rows_state ON letter_rows (state, id, class);

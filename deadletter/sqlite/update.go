@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -64,8 +65,15 @@ func (s *Store) Change(ctx context.Context, ids []string, fn func(*deadletter.Le
 			}
 		}
 	}
+	place := map[string]int{}
 	for i, id := range ids {
+		if _, ok := place[id]; !ok {
+			place[id] = i
+		}
 		results[i] = outcome[first[id]]
+		if le, ok := errors.AsType[*deadletter.LetterError](results[i]); ok {
+			results[i] = &deadletter.LetterError{Index: place[id], ID: le.ID, Err: le.Err}
+		}
 	}
 	return results, failed
 }

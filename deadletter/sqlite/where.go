@@ -4,7 +4,6 @@ import (
 	"database/sql/driver"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/troupe-go/troupe/deadletter"
@@ -347,17 +346,6 @@ func timeTerm(t *search.Term, column string) (string, []any) {
 		return there + " AND " + column + " >= ?", []any{from}
 	}
 	return "0", nil
-}
-
-// nanos is stamp for a time that may be beyond what a letter can have.
-func nanos(t time.Time) int64 {
-	switch {
-	case t.Before(minTime):
-		return minTime.UnixNano()
-	case t.After(maxTime):
-		return maxTime.UnixNano()
-	}
-	return t.UnixNano()
 }
 
 // other is a term that needs what SQL cannot see: it is asked of a letter that

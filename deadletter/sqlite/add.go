@@ -16,9 +16,8 @@ type prepared struct {
 }
 
 // Add implements [deadletter.Store]. A letter larger than Config.MaxLetterBytes
-// is refused with ErrTooLarge, one with a time before 1678 or after 2261 with
-// ErrInvalidLetter. The letters are in one transaction, also with those of other
-// callers.
+// is refused with ErrTooLarge. The letters are in one transaction, also with
+// those of other callers.
 func (s *Store) Add(ctx context.Context, letters []deadletter.Letter) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -37,9 +36,6 @@ func (s *Store) Add(ctx context.Context, letters []deadletter.Letter) error {
 // prepare makes what can be made outside of the transaction.
 func (s *Store) prepare(l deadletter.Letter) (prepared, error) {
 	if err := l.Validate(); err != nil {
-		return prepared{}, err
-	}
-	if err := checkTimes(&l); err != nil {
 		return prepared{}, err
 	}
 	p := prepared{letter: l.Normalize()}
@@ -75,13 +71,13 @@ func (t *tx) add(letters []prepared) error {
 		}
 		attempts = appendAttempts(attempts, w.next, l.Attempts)
 		redrives = appendRedrives(redrives, w.next, l.Redrives)
+		t.place(w.next, l)
 		w.next++
 		t.counts["added"]++
 		w.added++
 		t.count(class, l.State, 1, p.bytes)
 		t.group(l)
 		t.dueAt(l)
-		t.s.counts.changed(t, nil, l)
 	}
 	if err := t.rows("attempts", 8, attempts); err != nil {
 		return err

@@ -15,6 +15,7 @@ type selection struct {
 	kinds  []kind
 	states []deadletter.State
 	n      int64
+	all    int64 // letters of the store
 }
 
 // kind is one class in one state.
@@ -30,14 +31,17 @@ func choose(ctx context.Context, c *conn, w *where) (*selection, error) {
 	if len(w.states) == 0 {
 		return sel, nil
 	}
+	var err error
+	if sel.all, err = c.number(ctx, "SELECT coalesce(sum(n), 0) FROM tallies"); err != nil {
+		return nil, err
+	}
 	in := stateList(w.states)
 	if len(w.class.terms) == 0 {
-		var err error
 		sel.n, err = c.number(ctx, "SELECT coalesce(sum(n), 0) FROM tallies WHERE state IN ("+in+")")
 		return sel, err
 	}
 	sel.kinds = []kind{}
-	err := c.query(ctx, "SELECT l.class, l.state, l.n FROM classes c CROSS JOIN tallies l ON l.class = c.class WHERE l.state IN ("+in+") AND "+w.class.sql(),
+	err = c.query(ctx, "SELECT l.class, l.state, l.n FROM classes c CROSS JOIN tallies l ON l.class = c.class WHERE l.state IN ("+in+") AND "+w.class.sql(),
 		w.class.args, func(v []any) error {
 			sel.kinds = append(sel.kinds, kind{v[0].(int64), deadletter.State(text(v[1]))})
 			sel.n += v[2].(int64)
@@ -68,16 +72,20 @@ func (sel *selection) walk(ctx context.Context, c *conn, behind string, limit in
 	if len(sel.kinds) > fewKinds {
 		return sel.pick(ctx, c, behind, limit)
 	}
-	var m merge
+	return sel.merge(behind).take(ctx, c, limit, nil, -1)
+}
+
+// merge reads along the letters selected.
+func (sel *selection) merge(behind string) (m merge) {
 	if sel.kinds == nil {
 		for _, s := range sel.states {
-			m = append(m, &cursor{sql: ofState, args: []any{string(s)}, behind: behind})
+			m = append(m, &cursor{sql: ofState, args: []any{string(s)}, behind: behind, state: s})
 		}
 	}
 	for _, k := range sel.kinds {
 		m = append(m, &cursor{sql: ofKind, args: []any{k.class, string(k.state)}, behind: behind})
 	}
-	return m.take(ctx, c, limit, nil, -1)
+	return m
 }
 
 // pick is walk for many kinds: it first walks along all letters.
@@ -86,19 +94,12 @@ func (sel *selection) pick(ctx context.Context, c *conn, behind string, limit in
 	for _, k := range sel.kinds {
 		wanted[k] = true
 	}
-	var m merge
-	for _, s := range sel.states {
-		m = append(m, &cursor{sql: ofState, args: []any{string(s)}, behind: behind, state: s})
-	}
+	m := (&selection{states: sel.states}).merge(behind)
 	seqs, err := m.take(ctx, c, limit, wanted, walkSteps)
 	if err != nil || len(seqs) == limit || m.ended() {
 		return seqs, err
 	}
-	all := make(merge, len(sel.kinds))
-	for i, k := range sel.kinds {
-		all[i] = &cursor{sql: ofKind, args: []any{k.class, string(k.state)}, behind: behind}
-	}
-	return all.take(ctx, c, limit, nil, -1)
+	return sel.merge(behind).take(ctx, c, limit, nil, -1)
 }
 
 const (

@@ -50,7 +50,7 @@ func complete(ctx context.Context, c *conn, r *row) error {
 		}
 	}
 	if r.redrives > 0 {
-		return c.query(ctx, "SELECT number, by, operation, started_at, ended_at, budget, outcome, error FROM redrives WHERE seq = ? ORDER BY position",
+		err := c.query(ctx, "SELECT number, by, operation, started_at, ended_at, budget, outcome, error FROM redrives WHERE seq = ? ORDER BY position",
 			[]any{r.seq}, func(v []any) error {
 				r.letter.Redrives = append(r.letter.Redrives, deadletter.Redrive{
 					Number: number(v[0]), By: text(v[1]), Operation: text(v[2]), StartedAt: timeOf(v[3]), EndedAt: timeOf(v[4]),
@@ -58,8 +58,11 @@ func complete(ctx context.Context, c *conn, r *row) error {
 				})
 				return nil
 			})
+		if err != nil {
+			return err
+		}
 	}
-	return nil
+	return r.restore()
 }
 
 // readRows reads letters by their seq, in the order given, with everything.

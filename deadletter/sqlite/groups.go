@@ -99,7 +99,7 @@ func (s *Store) fingerprints(ctx context.Context, c *conn, w *where) (string, []
 	if err != nil {
 		return "", nil, err
 	}
-	from, args, err := s.from(ctx, c, w, sel)
+	from, args, err := w.best(ctx, c, sel)
 	return "SELECT fingerprint FROM classes WHERE class IN (SELECT l.class " + from + ")", args, err
 }
 

@@ -70,11 +70,12 @@ func (s *Store) find(ctx context.Context, c *conn, q deadletter.Query, limit int
 		seqs, err = sel.walk(ctx, c, q.After, limit)
 		return seqs, sel.n, err
 	}
-	if total, err = s.total(ctx, c, q, w, sel); err != nil || total == 0 {
+	f, err := s.counts.of(ctx, c, q, func() (found, error) { return w.count(ctx, c, sel) })
+	if err != nil || f.total == 0 {
 		return nil, 0, err
 	}
-	seqs, err = s.search(ctx, c, w, sel, q.After, limit, total)
-	return seqs, total, err
+	seqs, err = w.page(ctx, c, sel, f, q.After, limit)
+	return seqs, f.total, err
 }
 
 // IDs implements [deadletter.Ledger].
@@ -95,7 +96,7 @@ func (s *Store) IDs(ctx context.Context, q deadletter.Query) ([]string, error) {
 		if err != nil || sel.n == 0 {
 			return err
 		}
-		from, args, err := s.from(ctx, c, w, sel)
+		from, args, err := w.best(ctx, c, sel)
 		if err != nil {
 			return err
 		}

@@ -85,6 +85,21 @@ func (p *pool) outside(ctx context.Context, fn func(*conn) error) (err error) {
 	return err
 }
 
+// fresh calls fn within one transaction of a new connection.
+func (p *pool) fresh(ctx context.Context, fn func(*conn) error) error {
+	return p.outside(ctx, func(*conn) error {
+		c, err := openConn(p.name)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		if _, err := c.exec("BEGIN"); err != nil {
+			return err
+		}
+		return fn(c) // closing it ends the transaction, which wrote nothing
+	})
+}
+
 // drop closes the connections, which are opened again when they are needed. It
 // waits for those that are in use.
 func (p *pool) drop() {

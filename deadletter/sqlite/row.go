@@ -22,7 +22,7 @@ var columns = []string{
 	"bytes", "attempt_count", "redrive_count", "attempts_kept", "redrives_kept", "sequence", "schema_version",
 	"cause", "node", "pattern", "event_id", "causation_id", "correlation_id", "imported_from",
 	"content_type", "go_type", "payload_error", "closed", "error", "error_types", "panic_value",
-	"headers", "payload", "stack",
+	"headers", "payload", "stack", "odd_times",
 }
 
 var (
@@ -39,6 +39,7 @@ type row struct {
 	bytes      int64
 	attempts   int64
 	redrives   int64
+	odd        []byte // see oddTimes
 	letter     deadletter.Letter
 }
 
@@ -68,6 +69,10 @@ func values(l *deadletter.Letter) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	odd, err := oddTimes(l)
+	if err != nil {
+		return nil, err
+	}
 	var payload any
 	if len(l.Payload) > 0 {
 		payload = l.Payload
@@ -77,7 +82,7 @@ func values(l *deadletter.Letter) ([]any, error) {
 		l.Size(), l.AttemptCount, l.RedriveCount(), len(l.Attempts), len(l.Redrives), int64(l.Sequence), l.SchemaVersion,
 		l.Cause, l.Node, l.Pattern, l.EventID, l.CausationID, l.CorrelationID, l.ImportedFrom,
 		l.ContentType, l.GoType, l.PayloadError, closed, l.Error, types, l.PanicValue,
-		headers, payload, l.Stack,
+		headers, payload, l.Stack, odd,
 	}, nil
 }
 
@@ -106,6 +111,7 @@ func scan(v []any) (row, error) {
 	err = errors.Join(err, decode(next(), &l.Headers))
 	l.Payload, _ = next().([]byte)
 	l.Stack = str()
+	r.odd, _ = next().([]byte)
 	if err != nil {
 		return row{}, fmt.Errorf("letter %q: %w", l.ID, err)
 	}
@@ -118,7 +124,7 @@ func stamp(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	return t.UnixNano()
+	return nanos(t)
 }
 
 func timeOf(v any) time.Time {
@@ -135,33 +141,60 @@ var (
 	maxTime = time.Unix(0, math.MaxInt64)
 )
 
-// checkTimes refuses times that have no place in the file.
-func checkTimes(l *deadletter.Letter) error {
-	var faults []error
-	check := func(field string, t time.Time) {
-		if !t.IsZero() && (t.Before(minTime) || t.After(maxTime)) {
-			faults = append(faults, fmt.Errorf("Letter.%s %v: must be from 1678 to 2261", field, t))
-		}
+// nanos is a time in nanoseconds, or the nearest there is.
+func nanos(t time.Time) int64 {
+	switch {
+	case t.Before(minTime):
+		return math.MinInt64
+	case t.After(maxTime):
+		return math.MaxInt64
 	}
-	check("PublishedAt", l.PublishedAt)
-	check("FirstFailedAt", l.FirstFailedAt)
-	check("LastFailedAt", l.LastFailedAt)
-	check("SnoozedUntil", l.SnoozedUntil)
+	return t.UnixNano()
+}
+
+// allTimes are the times of a letter that are columns.
+func allTimes(l *deadletter.Letter) []*time.Time {
+	all := []*time.Time{&l.PublishedAt, &l.FirstFailedAt, &l.LastFailedAt, &l.SnoozedUntil}
 	for i := range l.Attempts {
-		check("Attempts.Started", l.Attempts[i].Started)
+		all = append(all, &l.Attempts[i].Started)
 	}
 	for i := range l.Redrives {
-		check("Redrives.StartedAt", l.Redrives[i].StartedAt)
-		check("Redrives.EndedAt", l.Redrives[i].EndedAt)
+		all = append(all, &l.Redrives[i].StartedAt, &l.Redrives[i].EndedAt)
 	}
-	for c := l.Closed; c != nil; c = c.Before {
-		check("Closed.At", c.At)
-		check("Closed.PurgeAt", c.PurgeAt)
+	return all
+}
+
+// oddTimes keeps all times of a letter that has one before 1678 or after 2262, of
+// which the columns have the nearest that nanoseconds can say. Others have none.
+func oddTimes(l *deadletter.Letter) (any, error) {
+	all := allTimes(l)
+	odd := func(t *time.Time) bool { return !t.IsZero() && (t.Before(minTime) || t.After(maxTime)) }
+	if !slices.ContainsFunc(all, odd) {
+		return nil, nil
 	}
-	if len(faults) == 0 {
+	exact := make([]time.Time, len(all))
+	for i, t := range all {
+		exact[i] = *t
+	}
+	return encode(exact, false, false)
+}
+
+// restore brings odd times back to a letter that is complete.
+func (r *row) restore() error {
+	if len(r.odd) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %w", deadletter.ErrInvalidLetter, errors.Join(faults...))
+	var exact []time.Time
+	err := decode(r.odd, &exact)
+	for i, t := range allTimes(&r.letter) {
+		if i < len(exact) {
+			*t = exact[i].UTC()
+			if exact[i].IsZero() {
+				*t = time.Time{}
+			}
+		}
+	}
+	return err
 }
 
 // encode returns the JSON text of v, which SQL can look into; or, for text that

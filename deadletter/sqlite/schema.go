@@ -80,7 +80,8 @@ CREATE TABLE letter_rows (
 	panic_value     TEXT NOT NULL,
 	headers         TEXT,
 	payload         BLOB,
-	stack           TEXT NOT NULL
+	stack           TEXT NOT NULL,
+	odd_times       BLOB
 );
 CREATE UNIQUE INDEX letter_rows_id ON letter_rows (id);
 CREATE INDEX letter_rows_state ON letter_rows (state, id, class);
@@ -145,12 +146,21 @@ CREATE INDEX groups_seen ON groups (coalesce(last_seen, -9223372036854775808) DE
 
 CREATE VIRTUAL TABLE texts USING fts5 (body, content = '', contentless_delete = 1, detail = none, tokenize = 'trigram case_sensitive 1');
 CREATE TABLE stale (seq INTEGER PRIMARY KEY);
+CREATE TABLE blocks (
+	block     INTEGER PRIMARY KEY,
+	low       TEXT NOT NULL,
+	high      TEXT NOT NULL,
+	first_min INTEGER,
+	first_max INTEGER,
+	last_min  INTEGER,
+	last_max  INTEGER
+);
 
 CREATE TABLE counters (
 	name TEXT PRIMARY KEY,
 	n    INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO counters VALUES ('added', 0), ('deleted', 0), ('expired', 0), ('dropped', 0), ('indexed', 0);
+INSERT INTO counters VALUES ('added', 0), ('deleted', 0), ('expired', 0), ('dropped', 0), ('indexed', 0), ('generation', 0);
 
 CREATE TABLE operations (
 	id         TEXT PRIMARY KEY,

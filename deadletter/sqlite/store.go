@@ -31,8 +31,6 @@ type Store struct {
 	name     string // of the writer's connection
 	counts   *countCache
 
-	// generation counts the transactions that have been committed.
-	generation atomic.Uint64
 	// due is when the first deleted letter has to go, in nanoseconds since 1970.
 	due atomic.Int64
 
@@ -222,6 +220,17 @@ func (s *Store) read(ctx context.Context, fn func(*conn) error) error {
 		return err
 	}
 	return fault(s.path, s.readers.read(ctx, fn))
+}
+
+// fresh is read on a connection that nobody has used before.
+func (s *Store) fresh(ctx context.Context, fn func(*conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.purged(ctx); err != nil {
+		return err
+	}
+	return fault(s.path, s.readers.fresh(ctx, fn))
 }
 
 // present returns an error if the file that is open is not the one by that name:

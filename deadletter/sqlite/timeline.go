@@ -30,7 +30,7 @@ func (s *Store) Timeline(ctx context.Context, q deadletter.Query, from, until ti
 		if err != nil || sel.n == 0 {
 			return err
 		}
-		where, args, err := s.from(ctx, c, w, sel)
+		where, args, err := w.best(ctx, c, sel)
 		if err != nil {
 			return err
 		}

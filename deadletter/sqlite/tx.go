@@ -18,6 +18,7 @@ type tx struct {
 	tallies map[tallyKey]tally
 	groups  map[string]*groupChange
 	counts  map[string]int64
+	blocks  map[int64]span
 	after   []func() // when it has been committed
 }
 
@@ -31,7 +32,7 @@ type tally struct{ n, bytes int64 }
 func newTx(s *Store) *tx {
 	return &tx{
 		s: s, c: s.writer.c, now: time.Now(),
-		tallies: map[tallyKey]tally{}, groups: map[string]*groupChange{}, counts: map[string]int64{},
+		tallies: map[tallyKey]tally{}, groups: map[string]*groupChange{}, counts: map[string]int64{}, blocks: map[int64]span{},
 	}
 }
 
@@ -73,6 +74,58 @@ func (t *tx) count(class int64, state deadletter.State, n, bytes int64) {
 	t.tallies[k] = tally{v.n + n, v.bytes + bytes}
 }
 
+// blockBits is the size of a block of letters, by their seq.
+const blockBits = 8
+
+// span is the lowest and the highest of what is in a block.
+type span struct {
+	low, high   string
+	first, last times
+}
+
+// times is from when to when, in nanoseconds, if there is any time.
+type times struct {
+	min, max int64
+	some     bool
+}
+
+func (ts *times) add(t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	n := t.UnixNano()
+	if !ts.some {
+		*ts = times{n, n, true}
+	}
+	ts.min, ts.max = min(ts.min, n), max(ts.max, n)
+}
+
+func (ts *times) values() (from, until any) {
+	if !ts.some {
+		return nil, nil
+	}
+	return ts.min, ts.max
+}
+
+// place notes where a letter is, see sieve.
+func (t *tx) place(seq int64, l *deadletter.Letter) {
+	b, ok := t.blocks[seq>>blockBits]
+	if !ok {
+		b.low, b.high = l.ID, l.ID
+	}
+	b.low, b.high = min(b.low, l.ID), max(b.high, l.ID)
+	b.first.add(l.FirstFailedAt)
+	b.last.add(l.LastFailedAt)
+	t.blocks[seq>>blockBits] = b
+}
+
+const upsertBlock = `INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+	low = min(low, excluded.low), high = max(high, excluded.high),
+	first_min = min(coalesce(first_min, excluded.first_min), coalesce(excluded.first_min, first_min)),
+	first_max = max(coalesce(first_max, excluded.first_max), coalesce(excluded.first_max, first_max)),
+	last_min = min(coalesce(last_min, excluded.last_min), coalesce(excluded.last_min, last_min)),
+	last_max = max(coalesce(last_max, excluded.last_max), coalesce(excluded.last_max, last_max))`
+
 // flush writes what was collected. Whoever reads it within the transaction calls
 // it first.
 func (t *tx) flush() error {
@@ -97,6 +150,14 @@ func (t *tx) flush() error {
 		}
 	}
 	clear(t.counts)
+	for block, b := range t.blocks {
+		firstMin, firstMax := b.first.values()
+		lastMin, lastMax := b.last.values()
+		if err := t.do(upsertBlock, block, b.low, b.high, firstMin, firstMax, lastMin, lastMax); err != nil {
+			return err
+		}
+	}
+	clear(t.blocks)
 	return t.flushGroups()
 }
 

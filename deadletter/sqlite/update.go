@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -64,8 +65,15 @@ func (s *Store) Change(ctx context.Context, ids []string, fn func(*deadletter.Le
 			}
 		}
 	}
+	place := map[string]int{}
 	for i, id := range ids {
+		if _, ok := place[id]; !ok {
+			place[id] = i
+		}
 		results[i] = outcome[first[id]]
+		if le, ok := errors.AsType[*deadletter.LetterError](results[i]); ok {
+			results[i] = &deadletter.LetterError{Index: place[id], ID: le.ID, Err: le.Err}
+		}
 	}
 	return results, failed
 }
@@ -163,7 +171,7 @@ func (t *tx) replace(old *row, p *prepared) error {
 	t.count(class, l.State, 1, p.bytes)
 	t.group(l)
 	t.dueAt(l)
-	t.s.counts.changed(t, was, l)
+	t.place(old.seq, l)
 	return nil
 }
 
@@ -219,7 +227,6 @@ func (t *tx) remove(r *row) error {
 		}
 	}
 	t.count(r.class, r.letter.State, -1, -r.bytes)
-	t.s.counts.changed(t, &r.letter, nil)
 	return nil
 }
 

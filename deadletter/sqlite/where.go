@@ -4,7 +4,6 @@ import (
 	"database/sql/driver"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/troupe-go/troupe/deadletter"
@@ -21,7 +20,14 @@ type where struct {
 	// needles are folded texts that are all in the error and payload of every
 	// letter selected, long enough for the full-text index.
 	needles []string
+	// bounds are conditions of the blocks that have such letters, see sieve.
+	bounds  []bound
 	handles []int64
+}
+
+type bound struct {
+	sql  string
+	args []any
 }
 
 // condition is terms that are joined by AND.
@@ -77,6 +83,7 @@ func compile(q deadletter.Query) *where {
 				continue
 			}
 			w.needle(t)
+			w.bound(t)
 		}
 		sql, args := w.node(n)
 		if ofClass(n) {
@@ -132,6 +139,38 @@ func (w *where) needle(t *search.Term) {
 			w.needles = append(w.needles, p)
 		}
 	}
+}
+
+// bound notes what a term says of the times in a block.
+func (w *where) bound(t *search.Term) {
+	times := map[string]string{"l.first_failed_at": "first", "l.last_failed_at": "last"}[timeColumns[t.Field]]
+	if times == "" {
+		return
+	}
+	from, until := nanos(t.Time), nanos(t.Until)
+	op := t.Op
+	if o, ok := older[op]; ok && t.Field == "age" {
+		op = o
+	}
+	switch op {
+	case search.Match:
+		w.bounds = append(w.bounds, bound{times + "_max >= ? AND " + times + "_min < ?", []any{from, until}})
+	case search.Less:
+		w.bounds = append(w.bounds, bound{times + "_min < ?", []any{from}})
+	case search.LessEqual:
+		w.bounds = append(w.bounds, bound{times + "_min < ?", []any{until}})
+	case search.Greater:
+		w.bounds = append(w.bounds, bound{times + "_max >= ?", []any{until}})
+	case search.GreaterEqual:
+		w.bounds = append(w.bounds, bound{times + "_max >= ?", []any{from}})
+	}
+}
+
+// older is what the comparison of an age means for the time: what is older was
+// earlier.
+var older = map[search.Op]search.Op{
+	search.Less: search.Greater, search.LessEqual: search.GreaterEqual,
+	search.Greater: search.Less, search.GreaterEqual: search.LessEqual,
 }
 
 func (w *where) node(n search.Node) (string, []any) {
@@ -213,8 +252,8 @@ func (w *where) name(t *search.Term, column string) (string, []any) {
 	case t.Parts == nil:
 		return column + " = ?", []any{t.Value}
 	}
-	fits := w.test(func(v []driver.Value) bool { s, _ := v[0].(string); return t.Fulfills(s) })
-	sql, args := "troupe_test(?, "+column+")", []any{fits}
+	fits := w.test(func(v []driver.Value) bool { return t.Fulfills(str(v[0])) })
+	sql, args := "troupe_test(?, "+whole(column)+")", []any{fits}
 	if prefix := t.Parts[0]; prefix != "" && strings.TrimRight(prefix, "\xff") != "" {
 		// An index finds what begins alike.
 		sql, args = column+" >= ? AND "+column+" < ? AND "+sql, append([]any{prefix, after(prefix)}, args...)
@@ -234,7 +273,11 @@ func (w *where) text(t *search.Term, columns []string) (string, []any) {
 	var args []any
 	if t.Op == search.Exists {
 		for _, c := range columns {
-			terms = append(terms, "coalesce(length("+c+"), 0) > 0")
+			if c == "l.payload" {
+				terms = append(terms, "l.payload IS NOT NULL")
+			} else {
+				terms = append(terms, c+" <> ''")
+			}
 		}
 		return strings.Join(terms, " OR "), nil
 	}
@@ -246,7 +289,7 @@ func (w *where) text(t *search.Term, columns []string) (string, []any) {
 		return matches(&deadletter.Letter{Error: str(v[0])})
 	})
 	for _, c := range columns {
-		terms = append(terms, "troupe_test(?, "+c+")")
+		terms = append(terms, "troupe_test(?, "+whole(c)+")")
 		args = append(args, h)
 	}
 	return strings.Join(terms, " OR "), args
@@ -282,17 +325,8 @@ func numberTerm(t *search.Term, column string) (string, []any) {
 
 func timeTerm(t *search.Term, column string) (string, []any) {
 	op := t.Op
-	if t.Field == "age" { // what is older was earlier
-		switch op {
-		case search.Less:
-			op = search.Greater
-		case search.LessEqual:
-			op = search.GreaterEqual
-		case search.Greater:
-			op = search.Less
-		case search.GreaterEqual:
-			op = search.LessEqual
-		}
+	if o, ok := older[op]; ok && t.Field == "age" {
+		op = o
 	}
 	// A letter without the time is never selected, and so always by a negation.
 	there := column + " IS NOT NULL"
@@ -314,17 +348,6 @@ func timeTerm(t *search.Term, column string) (string, []any) {
 	return "0", nil
 }
 
-// nanos is stamp for a time that may be beyond what a letter can have.
-func nanos(t time.Time) int64 {
-	switch {
-	case t.Before(minTime):
-		return minTime.UnixNano()
-	case t.After(maxTime):
-		return maxTime.UnixNano()
-	}
-	return t.UnixNano()
-}
-
 // other is a term that needs what SQL cannot see: it is asked of a letter that
 // has the columns of its field, and nothing else.
 func (w *where) other(t *search.Term) (string, []any) {
@@ -342,7 +365,7 @@ func (w *where) other(t *search.Term) (string, []any) {
 	case "header":
 		return "troupe_test(?, l.headers)", []any{ask(func(l *deadletter.Letter, v []driver.Value) { _ = decode(v[0], &l.Headers) })}
 	case "payload":
-		return "troupe_test(?, l.payload, l.content_type, l.payload_error)", []any{ask(func(l *deadletter.Letter, v []driver.Value) {
+		return "troupe_test(?, l.payload, CAST(l.content_type AS BLOB), CAST(l.payload_error AS BLOB))", []any{ask(func(l *deadletter.Letter, v []driver.Value) {
 			l.Payload, _ = v[0].([]byte)
 			l.ContentType, l.PayloadError = str(v[1]), str(v[2])
 		})}
@@ -366,6 +389,14 @@ func (w *where) test(fn test) int64 {
 	h := register(fn)
 	w.handles = append(w.handles, h)
 	return h
+}
+
+// whole is a column as an argument: a text would end at its first zero byte.
+func whole(column string) string {
+	if column == "l.payload" {
+		return column
+	}
+	return "CAST(" + column + " AS BLOB)"
 }
 
 func str(v driver.Value) string {

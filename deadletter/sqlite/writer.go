@@ -105,7 +105,21 @@ func (s *Store) run() {
 	sweep := time.NewTimer(s.cfg.Sweep)
 	defer sweep.Stop()
 	for {
-		// Changes come before maintenance, which has all the time there is.
+		// Retention is due also while changes never end; the full-text index, for
+		// which search makes up, has the time that is left.
+		select {
+		case <-sweep.C:
+			pause := s.cfg.Sweep
+			if s.sweepAll() {
+				pause = 0
+			}
+			sweep.Reset(pause)
+		default:
+		}
+		var index <-chan struct{}
+		if s.behind() {
+			index = ready
+		}
 		select {
 		case j, ok := <-s.jobs:
 			if !ok {
@@ -120,10 +134,6 @@ func (s *Store) run() {
 			continue
 		default:
 		}
-		var index <-chan struct{}
-		if s.behind() {
-			index = ready
-		}
 		select {
 		case j, ok := <-s.jobs:
 			if !ok {
@@ -133,11 +143,7 @@ func (s *Store) run() {
 		case <-index:
 			s.background(s.index)
 		case <-sweep.C:
-			pause := s.cfg.Sweep
-			if s.sweepAll() {
-				pause = 0
-			}
-			sweep.Reset(pause)
+			sweep.Reset(0)
 		}
 	}
 }
@@ -243,6 +249,9 @@ func (s *Store) transact(fn func(*tx) error) error {
 			err = t.flush()
 		}
 		if err == nil {
+			err = w.c.do("UPDATE counters SET n = n + 1 WHERE name = 'generation'")
+		}
+		if err == nil {
 			err = w.c.do("COMMIT")
 		}
 	}
@@ -253,7 +262,6 @@ func (s *Store) transact(fn func(*tx) error) error {
 	for _, did := range t.after {
 		did()
 	}
-	s.generation.Add(1)
 	// What has been written to a file that has gone meanwhile is lost.
 	return s.present()
 }

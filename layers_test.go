@@ -36,12 +36,14 @@ const (
 	otelMeters = "go.opentelemetry.io/otel/sdk/metric"
 	otelProm   = "go.opentelemetry.io/otel/exporters/prometheus"
 	prometheus = "github.com/prometheus/client_golang"
+	cobra      = "github.com/spf13/cobra"
+	xterm      = "golang.org/x/term"
 )
 
 var modules = []string{
 	protoactor, conc, zap, rapid, porcupine, goleak,
 	otel, otelMetric, otelTrace, otelSDK, otelMeters, otelProm, prometheus,
-	protobuf, cbor, gobreaker, xtime, cron,
+	protobuf, cbor, gobreaker, xtime, cron, cobra, xterm,
 }
 
 // layer is what a package may import beside the standard library: packages of
@@ -113,6 +115,19 @@ var layers = map[string]layer{
 	},
 	"console/internal/wire": {code: []string{"ops", "runtime", "deadletter"}},
 	"console/client":        {code: []string{"ops", "runtime", "deadletter", "console/internal/wire"}},
+
+	// The command line: a program that others install. What it is made of is internal,
+	// so that its tests can call it, and a runtime with a console is what they call.
+	"cmd/troupe": {code: []string{"cmd/troupe/internal/cli", xterm}},
+	"cmd/troupe/internal/cli": {
+		code:  []string{"cmd/troupe/internal/demo", "console/client", "ops", "deadletter", "deadletter/search", "deadletter/sqlite", "runtime", "actors", cobra},
+		tests: []string{"console", "topics", "supervisor", goleak},
+	},
+	// A shop that fails, for troupe demo: what a user may import, it may.
+	"cmd/troupe/internal/demo": {
+		code:  []string{"console", "ops", "deadletter", "deadletter/sqlite", "runtime", "topics", "supervisor"},
+		tests: []string{goleak},
+	},
 
 	"troupetest": {
 		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},

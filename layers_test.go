@@ -137,8 +137,11 @@ var layers = map[string]layer{
 
 // examples are programs: what a user may import, they may.
 var examples = layer{
-	code:  []string{"topics", "runtime", "middleware", "telemetry", "actors", "supervisor", "deadletter", "mailbox", "schedule", zap},
-	tests: []string{"troupetest", goleak},
+	code: []string{
+		"topics", "runtime", "middleware", "telemetry", "actors", "supervisor", "deadletter", "mailbox", "schedule", zap,
+		"console", "ops", "deadletter/sqlite",
+	},
+	tests: []string{"troupetest", "console/client", goleak},
 }
 
 func layerOf(pkg string) (layer, bool) {

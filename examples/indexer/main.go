@@ -22,13 +22,15 @@ const (
 	exitInterrupted = 130
 )
 
-const usage = `Usage: indexer [-json] [dir]
+const usage = `Usage: indexer [-json] [-serve localhost:8081] [dir]
 
 Indexes the Go files below dir, by default the standard library of the installed
 Go. Symbolic links are not followed. Progress goes to standard error, the result
 to standard output.
 
-  -json   print the whole index as JSON: every import, note and dead letter
+  -json        print the whole index as JSON: every import, note and dead letter
+  -serve addr  show the pipeline and its dead letters in the browser, at an address of
+               this machine, until Ctrl-C: repair a file, redrive its letter
 
 A file that cannot be parsed becomes a dead letter, and so does one that cannot
 be read at the third attempt either. Ctrl-C finishes what has been found so far,
@@ -52,6 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("indexer", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	asJSON := flags.Bool("json", false, "")
+	serve := flags.String("serve", "", "")
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
@@ -69,7 +72,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "indexer: %v\n", err)
 		return exitFailed
 	}
-	return index(ctx, newPipeline(dir, files), *asJSON, stdout, stderr)
+	p := newPipeline(dir, files)
+	if *serve != "" {
+		if p.server, err = listen(*serve, stderr); err != nil {
+			fmt.Fprintf(stderr, "indexer: %v\n", err)
+			return exitUsage
+		}
+	}
+	return index(ctx, p, *asJSON, stdout, stderr)
 }
 
 // index runs the pipeline and prints what came of it.

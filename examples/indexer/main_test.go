@@ -64,6 +64,8 @@ func TestBadInputHasAClearMessageAndAnExitCode(t *testing.T) {
 		"unknown flag":      {[]string{"-jsn", dir}, 2, []string{"-jsn", "indexer -h"}},
 		"bad value":         {[]string{"-json=perhaps", dir}, 2, []string{"perhaps", "indexer -h"}},
 		"two directories":   {[]string{dir, dir}, 2, []string{"one directory", "indexer -h"}},
+		"not this machine":  {[]string{"-serve", "0.0.0.0:0", dir}, 2, []string{"0.0.0.0:0", "this machine only"}},
+		"no port":           {[]string{"-serve", "localhost", dir}, 2, []string{"host:port"}},
 		"flag at the end":   {[]string{dir, "-json"}, 2, []string{"flags come before", "indexer -h"}},
 	} {
 		t.Run(name, func(t *testing.T) {

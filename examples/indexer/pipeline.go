@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/troupe-go/troupe/deadletter"
@@ -22,6 +23,8 @@ type pipeline struct {
 	files fs.FS
 	parse func(fs.FS, File) (Parsed, error)
 	retry supervisor.Retry
+
+	server *server // nil unless asked for
 
 	imports      *collector[[]string]
 	declarations *collector[Declarations]
@@ -61,7 +64,14 @@ func (p *pipeline) run(ctx context.Context, progress *progress) (*Summary, error
 	if err != nil {
 		return nil, err
 	}
-	defer progress.start(ctx, "indexing "+p.dir, func() string { return status(rt.Snapshot()) })()
+	if p.server != nil {
+		defer p.server.stop(drain)
+		if err := p.server.start(rt); err != nil {
+			return nil, err
+		}
+	}
+	stopProgress := sync.OnceFunc(progress.start(ctx, "indexing "+p.dir, func() string { return status(rt.Snapshot()) }))
+	defer stopProgress()
 
 	var w walk
 	if err := w.run(ctx, p.files, found.Publish); err != nil {
@@ -73,7 +83,13 @@ func (p *pipeline) run(ctx context.Context, progress *progress) (*Summary, error
 	if err := rt.Idle(ctx); err != nil && ctx.Err() == nil {
 		return nil, err
 	}
-	interrupted := ctx.Err() != nil
+	interrupted, took := ctx.Err() != nil, time.Since(began)
+	if p.server != nil {
+		stopProgress()
+		if !interrupted {
+			p.server.wait(ctx, status(rt.Snapshot()))
+		}
+	}
 	drain, cancel := context.WithTimeout(drain, 30*time.Second) // far more than it takes
 	defer cancel()
 	report, err := rt.Shutdown(drain)
@@ -81,7 +97,7 @@ func (p *pipeline) run(ctx context.Context, progress *progress) (*Summary, error
 		return nil, err
 	}
 	s := p.summary(w, parser.Snapshot().Counts, report)
-	s.Interrupted, s.Seconds = interrupted, time.Since(began).Seconds()
+	s.Interrupted, s.Seconds = interrupted, took.Seconds()
 	s.DeadLetters, err = groups(letters)
 	s.Evicted = letters.Stats().Evicted
 	return s, err

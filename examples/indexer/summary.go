@@ -30,13 +30,14 @@ type Summary struct {
 	Problems     []string      `json:"problems"`     // why the exit code is 1
 }
 
-// Files says what became of them: Found = Parsed + DeadLettered + Dropped.
+// Files says what became of them: Found + Redriven = Parsed + DeadLettered + Dropped.
 type Files struct {
 	Found        int `json:"found"`
 	Parsed       int `json:"parsed"`
 	DeadLettered int `json:"dead_lettered"`
 	Dropped      int `json:"dropped"` // 0, or something is wrong
 	Skipped      int `json:"skipped"` // symbolic links and special files
+	Redriven     int `json:"redriven,omitempty"`
 }
 
 // LetterGroup is the dead letters with one reason.
@@ -57,7 +58,7 @@ type Letter struct {
 // collectors say, and checks that they agree.
 func (p *pipeline) summary(w walk, parser actors.Counts, report runtime.Report) *Summary {
 	imports, declarations, notes := p.imports.all(), p.declarations.all(), p.notes.all()
-	f := Files{w.found, int(parser.Done), int(parser.DeadLettered), int(parser.TotalDropped()), w.skipped}
+	f := Files{w.found, int(parser.Done), int(parser.DeadLettered), int(parser.TotalDropped()), w.skipped, int(parser.Redelivered)}
 	var problems []string
 	unless := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -65,9 +66,12 @@ func (p *pipeline) summary(w walk, parser actors.Counts, report runtime.Report) 
 		}
 	}
 	unless(len(w.unreadable) == 0, "the index is incomplete: directories that could not be read: %d", len(w.unreadable))
-	unless(f.Found == f.Parsed+f.DeadLettered && f.Dropped == 0,
-		"the figures do not add up: found %d, parsed %d, dead letters %d, dropped %d", f.Found, f.Parsed, f.DeadLettered, f.Dropped)
-	unless(len(imports) == f.Parsed && len(declarations) == f.Parsed && len(notes) == f.Parsed,
+	unless(f.Found+f.Redriven == f.Parsed+f.DeadLettered && f.Dropped == 0,
+		"the figures do not add up: found %d, redriven %d, parsed %d, dead letters %d, dropped %d", f.Found, f.Redriven, f.Parsed, f.DeadLettered, f.Dropped)
+	complete := func(n int) bool { // a file that was edited and sent again may be there already
+		return n == f.Parsed || f.Redriven > 0 && n <= f.Parsed && n > f.Parsed-f.Redriven
+	}
+	unless(complete(len(imports)) && complete(len(declarations)) && complete(len(notes)),
 		"the index is incomplete: of %d parsed files imports has %d, declarations %d, notes %d", f.Parsed, len(imports), len(declarations), len(notes))
 	unless(report.Clean, "%v", report.Err())
 	return &Summary{

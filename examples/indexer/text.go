@@ -33,7 +33,11 @@ func (s *Summary) text() []byte {
 		line("INTERRUPTED: what follows is about the files found by then")
 	}
 	line("%s: %.1f s, %.0f files/s", s.Dir, s.Seconds, float64(f.Parsed+f.DeadLettered)/s.Seconds)
-	line("files         %d found = %d parsed + %d dead letters", f.Found, f.Parsed, f.DeadLettered)
+	if f.Redriven == 0 {
+		line("files         %d found = %d parsed + %d dead letters", f.Found, f.Parsed, f.DeadLettered)
+	} else {
+		line("files         %d found + %d redriven = %d parsed + %d dead letters", f.Found, f.Redriven, f.Parsed, f.DeadLettered)
+	}
 	if f.Skipped > 0 {
 		line("    %d symbolic links and special files passed over", f.Skipped)
 	}

@@ -55,6 +55,7 @@ func TestAlerts(t *testing.T) {
 		w := newWorld(t, nil, ops.Config{Alerts: ops.Alerts{Hook: b.ring, Rate: 10, Oldest: 2 * time.Hour}})
 		w.fail(5)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if got := b.kinds(); !slices.Equal(got, []string{ops.AlertNewGroup}) {
 			t.Fatalf("alerts = %v, want a new group", got)
 		}
@@ -64,8 +65,10 @@ func TestAlerts(t *testing.T) {
 		}
 		w.fail(8) // 13 within a minute
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		w.fail(8)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if got := b.kinds(); !slices.Equal(got, []string{ops.AlertNewGroup, ops.AlertRate}) {
 			t.Fatalf("alerts = %v, want a rate, once", got)
 		}
@@ -74,12 +77,14 @@ func TestAlerts(t *testing.T) {
 		op := w.redrive(ops.Redrive{Scope: ops.Scope{Query: "*"}, Steps: []float64{50, 100}})
 		w.until(op.ID, deadletter.OperationStopped)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		got := b.kinds()
 		slices.Sort(got)
 		if !slices.Equal(got, []string{ops.AlertNewGroup, ops.AlertRate, ops.AlertRedriveStopped, ops.AlertRegression}) {
 			t.Fatalf("alerts = %v, want a regression and the redrive", got)
 		}
 		time.Sleep(3 * time.Hour)
+		synctest.Wait()
 		if n := len(b.kinds()); n != 5+1 && n != 5 || !slices.Contains(b.kinds(), ops.AlertOldest) {
 			t.Errorf("alerts = %v, want the age, once in the cool-down", b.kinds())
 		}
@@ -96,11 +101,13 @@ func TestAlertThatTheStoreFills(t *testing.T) {
 		w := newWorld(t, m, ops.Config{Alerts: ops.Alerts{Hook: b.ring, Rate: ops.NoAlert}})
 		w.fail(7)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if slices.Contains(b.kinds(), ops.AlertFilling) {
 			t.Errorf("alerts = %v at 70 %%", b.kinds())
 		}
 		w.fail(1)
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		if got := b.kinds(); !slices.Equal(got, []string{ops.AlertNewGroup, ops.AlertFilling}) {
 			t.Errorf("alerts = %v, want that it fills, once", got)
 		}
@@ -115,10 +122,12 @@ func TestAlertsAreTriedAgainAndDropsAreLogged(t *testing.T) {
 		w := newWorld(t, nil, ops.Config{Logger: zap.New(core), Alerts: ops.Alerts{Hook: hook, Attempts: 4, Queue: 1}})
 		w.fail(1)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if b.tries != 3 || len(b.kinds()) != 0 {
 			t.Errorf("%d tries within 5 s, want 3: after 1 s and 2 s more", b.tries)
 		}
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if b.tries != 4 || len(b.kinds()) != 1 {
 			t.Errorf("%d tries, %d alerts, want the fourth to succeed", b.tries, len(b.kinds()))
 		}
@@ -131,6 +140,7 @@ func TestAlertsAreTriedAgainAndDropsAreLogged(t *testing.T) {
 			time.Sleep(300 * time.Millisecond)
 		}
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		dropped, gaveUp := logs.FilterMessage("alert dropped, too many wait for delivery").Len(), logs.FilterMessage("alert not delivered").Len()
 		if dropped == 0 || dropped+gaveUp != 5 || b.tries != 4*gaveUp {
 			t.Errorf("%d dropped, %d given up after %d tries, want 5 in all", dropped, gaveUp, b.tries)
@@ -153,6 +163,7 @@ func TestAlertHookThatPanicsOrHangs(t *testing.T) {
 		w := newWorld(t, nil, ops.Config{Logger: zap.New(core), Alerts: ops.Alerts{Hook: hook, Attempts: 2}})
 		w.fail(1)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if logs.FilterMessage("alert not delivered").Len() != 1 || calls != 2 {
 			t.Errorf("%d calls, logs %v, want two and that it was not delivered", calls, logs.All())
 		}
@@ -202,6 +213,7 @@ func TestWebhookIsSignedAndVerified(t *testing.T) {
 		w := newWorld(t, nil, ops.Config{Alerts: ops.Alerts{Webhook: ops.Webhook{URL: "https://alerts.example/x", Secret: secret, Client: client}}})
 		w.fail(1)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(got) != 3 || got[0] != got[2] || got[0].Kind != ops.AlertNewGroup {
 			t.Errorf("webhook got %+v, want the same alert three times", got)
 		}

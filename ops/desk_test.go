@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,7 +121,8 @@ func TestOverview(t *testing.T) {
 func TestAuditSurvivesAStoreThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ledger := memory(t)
-		m := &refusing{Ledger: ledger, refuse: true}
+		m := &refusing{Ledger: ledger}
+		m.refuse.Store(true)
 		w := newWorld(t, m, ops.Config{})
 		if err := w.desk.PauseSubscriber(t.Context(), ada, "orders", "billing"); err != nil {
 			t.Errorf("PauseSubscriber = %v, and the subscriber is paused", err)
@@ -128,7 +130,7 @@ func TestAuditSurvivesAStoreThatFails(t *testing.T) {
 		if n := len(w.audits()); n != 0 {
 			t.Fatalf("%d entries", n)
 		}
-		m.refuse = false
+		m.refuse.Store(false)
 		time.Sleep(time.Minute)
 		if all := w.audits(); len(all) != 1 || all[0].Action != "pause_subscriber" || time.Since(all[0].At) < time.Minute {
 			t.Errorf("audit = %+v, want the entry, with its own time", all)
@@ -139,11 +141,11 @@ func TestAuditSurvivesAStoreThatFails(t *testing.T) {
 // refusing takes no audit entries.
 type refusing struct {
 	deadletter.Ledger
-	refuse bool
+	refuse atomic.Bool
 }
 
 func (r *refusing) Record(ctx context.Context, e deadletter.AuditEntry) error {
-	if r.refuse {
+	if r.refuse.Load() {
 		return errors.New("disk full")
 	}
 	return r.Ledger.Record(ctx, e)

@@ -75,6 +75,7 @@ func take(d *ops.Desk, since uint64, n int) (got []ops.Event) {
 func TestWatchCountsWhatIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil, ops.Config{WatchBuffer: 4})
+		synctest.Wait() // for the subscriber to have started
 		var first ops.Event
 		var reader sync.WaitGroup
 		reader.Go(func() { first = take(w.desk, 0, 1)[0] })

@@ -256,7 +256,7 @@ func (s *Store) transact(fn func(*tx) error) error {
 		}
 	}
 	if err != nil {
-		s.rollback()
+		s.rollback(err)
 		return err
 	}
 	for _, did := range t.after {
@@ -268,17 +268,16 @@ func (s *Store) transact(fn func(*tx) error) error {
 
 // rollback brings the connection and what is remembered of the file back to
 // where they were.
-func (s *Store) rollback() {
+func (s *Store) rollback(why error) {
 	w := &s.writer
 	clear(w.classes)
 	// Some failures have ended the transaction already.
-	err := w.c.do("ROLLBACK")
-	if n, nerr := w.c.number(context.Background(), "SELECT n FROM counters WHERE name = 'indexed'"); nerr == nil {
-		w.indexed = n
-	} else {
-		err = nerr
-	}
-	if err != nil && !w.c.usable() {
+	_ = w.c.do("ROLLBACK")
+	n, err := w.c.number(context.Background(), "SELECT n FROM counters WHERE name = 'indexed'")
+	w.indexed = n
+	// What a connection knows of a file that cannot be read or written does not
+	// heal with the file; a new one does.
+	if err != nil || !w.c.usable() || ofFile(why) {
 		s.leave(w.c)
 		w.c = nil
 	}

@@ -2,18 +2,19 @@ package sqlite
 
 import "context"
 
-// Indexed waits, by writing nothing again and again, until the full-text index
-// has all letters.
+// Indexed brings all letters into the full-text index.
 func (s *Store) Indexed(ctx context.Context) error {
-	for {
-		var left bool
+	for left := true; left; {
 		if err := s.do(ctx, 0, func(_ *job, t *tx) error {
-			left = s.behind()
+			if left = s.behind(); left {
+				return s.index(t)
+			}
 			return nil
-		}); err != nil || !left {
+		}); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // FewLetters lets tests of few letters use what is for many.

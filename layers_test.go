@@ -104,6 +104,14 @@ var layers = map[string]layer{
 		tests: []string{"telemetry", "runtime", "topics", "troupetest", otel, goleak},
 	},
 
+	// What operators do, for the console, the command line and programs. It stands on
+	// the untyped side of the runtime, so it knows no topics but in its tests; the
+	// limiter is what middleware has already.
+	"ops": {
+		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", "deadletter/search", conc, zap, xtime},
+		tests: []string{"topics", "troupetest", rapid, goleak},
+	},
+
 	"troupetest": {
 		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},
 		tests: []string{rapid, goleak},

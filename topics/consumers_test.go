@@ -420,3 +420,29 @@ func TestConsumerGroupErrors(t *testing.T) {
 		}
 	})
 }
+
+// A member that was woken for an event and leaves instead has another one woken.
+func TestLeaveLosesNoWakeUp(t *testing.T) {
+	rt := troupetest.New(t)
+	topic := open(t, rt)
+	g := group(t, topic)
+	handled := make(chan int, 1)
+	handle := func(_ context.Context, n int) error { handled <- n; return nil }
+	first := join(t, g, "m", handle)
+	for i := range 2000 {
+		second := join(t, g, fmt.Sprint("m", i), handle)
+		rt.Idle()
+		left := make(chan error, 1)
+		go func() { left <- first.Leave(t.Context()) }()
+		publish(t, topic, i)
+		select {
+		case <-handled:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("event %d is not handled", i)
+		}
+		if err := <-left; err != nil {
+			t.Fatal(err)
+		}
+		first = second
+	}
+}

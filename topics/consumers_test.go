@@ -381,6 +381,40 @@ func TestPatternConsumerGroup(t *testing.T) {
 	})
 }
 
+// To who publishes, a group is one subscriber like any other: it is waited for, given
+// what the topic keeps, filters, and has its lanes.
+func TestConsumerGroupWithOtherFeatures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := troupetest.New(t)
+		topic := open(t, rt, topics.Config{Replay: topics.ReplayLast(2)})
+		subscribe(t, topic, "other", ok)
+		publish(t, topic, 1, 2, 3)
+		var got notes[int]
+		handle := func(_ context.Context, n int) error { got.add(n); return nil }
+		g := group(t, topic, topics.SubscriberConfig{
+			Filter:   topics.Where(func(n int) bool { return n != 13 }),
+			Priority: topics.PriorityOf(2, func(n int) int { return n / 1000 }),
+		})
+		m := join(t, g, "a", handle)
+		rt.Idle()
+		wantSlice(t, "replayed", got.all(), 2, 3)
+		outcomes, err := topic.PublishWait(t.Context(), 4)
+		if err != nil || len(outcomes) != 2 {
+			t.Errorf("%v, %v, want the outcomes of two", outcomes, err)
+		}
+		if err := m.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, topic, 5, 13, 1000, 6)
+		join(t, g, "b", handle)
+		rt.Idle()
+		wantSlice(t, "handled", got.all(), 2, 3, 4, 1000, 5, 6)
+		if c := counts(t, rt, "g"); c.Filtered != 1 || c.Done != 6 {
+			t.Errorf("%+v, want 6 done and 1 filtered", c)
+		}
+	})
+}
+
 func TestConsumerGroupErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := troupetest.New(t)

@@ -4,8 +4,9 @@
 //
 // A [Letter] is one delivery that failed for good: one event, one subscriber.
 // A [Store] keeps letters; [Memory] is the bounded one that needs nothing
-// outside the process. A store of your own runs the conformance suite of
-// package deadlettertest.
+// outside the process. A [Ledger] is a store with what operations need: groups,
+// changes of many letters, operations that survive the process, the audit trail.
+// A store of your own runs the conformance suite of package deadlettertest.
 //
 // Three rules hold in every store:
 //
@@ -17,9 +18,18 @@
 //     reported.
 //
 // A letter begins [StateOpen]. A redrive moves it to [StateRedriving] and ends
-// it as [StateResolved], or open again when the event failed once more:
+// it as [StateResolved], or open again when the event failed once more. People
+// close letters, too, and may take it back:
 //
 //	open ──BeginRedrive──→ redriving ──EndRedrive(done, skipped)──→ resolved
 //	  ↑                        │
 //	  └─EndRedrive(failed, aborted, in_doubt)
+//
+//	open ───────────────────Resolve──→ resolved
+//	open, resolved ─────────Archive──→ archived
+//	open, resolved, archived ─Delete─→ deleted ──Closing.PurgeAt──→ gone
+//	resolved, archived, deleted ─Restore─→ the state before
+//
+// [Letter.Closed] says who closed it, when and why. A deleted letter is hidden from
+// queries that do not ask for it. Snoozing an open letter changes no state.
 package deadletter

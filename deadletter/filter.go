@@ -13,19 +13,23 @@ func keysOf(seed maphash.Seed, topic, subscriber, reason, fingerprint string) ke
 
 // filter is a query prepared for looking at many letters.
 type filter struct {
-	query Query
 	// mask has all bits set for the fields the query names, want the keys
 	// these must have.
 	mask, want keys
+	// matches is Query.Matcher, all is set if it selects every letter of the
+	// sets that the query looks into.
+	matches func(*Letter) bool
+	all     bool
 }
 
 func newFilter(seed maphash.Seed, q Query) filter {
-	f := filter{query: q, want: keysOf(seed, q.Topic, q.Subscriber, q.Reason, q.Fingerprint)}
+	f := filter{matches: q.Matcher(), want: keysOf(seed, q.Topic, q.Subscriber, q.Reason, q.Fingerprint)}
 	for i, field := range [...]string{q.Topic, q.Subscriber, q.Reason, q.Fingerprint} {
 		if field != "" {
 			f.mask[i] = ^uint32(0)
 		}
 	}
+	f.all = f.mask == (keys{}) && q.Where.Root == nil
 	return f
 }
 
@@ -34,5 +38,5 @@ func (f *filter) selects(s *slot) bool {
 	if (k[0]^w[0])&m[0]|(k[1]^w[1])&m[1]|(k[2]^w[2])&m[2]|(k[3]^w[3])&m[3] != 0 {
 		return false
 	}
-	return f.query.Matches(&s.letter)
+	return f.matches(&s.letter)
 }

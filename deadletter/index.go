@@ -3,18 +3,25 @@ package deadletter
 import (
 	"slices"
 	"sort"
+	"time"
 )
 
 // chunkSize bounds what an insertion or removal has to move: 256 slots are
 // 6 KiB, less than the cost of following a tree's pointers to the same place.
 const chunkSize = 256
 
-// entry is a letter in the memory store. It is never written to again, so that
-// readers may copy it after they have let go of the lock.
+// entry is a letter in the memory store. Its letter is never written to again, so
+// that readers may copy it after they have let go of the lock.
 type entry struct {
 	letter Letter
 	size   int64
 	keys   keys
+	group  *memoryGroup // nil until it is in the store
+
+	// Guarded by the store's lock: when the letter is to go by itself, zero for
+	// never, and its place among those that do.
+	due     time.Time
+	dueRank int
 }
 
 // slot is an entry's place in an index. It repeats the keys, so that a filter
@@ -148,7 +155,7 @@ func (r *indexReader) next() {
 // count returns how many entries the filter selects. The caller has chosen the
 // index by the filter's state.
 func (x *index) count(f filter) int {
-	if f.mask == (keys{}) {
+	if f.all {
 		return x.n
 	}
 	n := 0

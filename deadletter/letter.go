@@ -79,6 +79,15 @@ type Letter struct {
 
 	// State says what is left to do. Empty means open.
 	State State `json:"state"`
+	// Closed is set by what closes the letter: Resolve, Archive, Delete and the
+	// end of a redrive that succeeds. Restore takes it back.
+	Closed *Closing `json:"closed,omitempty"`
+	// SnoozedUntil hides an open letter from those who look for what is to be
+	// done, see Snooze.
+	SnoozedUntil time.Time `json:"snoozed_until,omitzero"`
+	// ImportedFrom names the file or store that the letter was imported from. It
+	// is empty for a letter that was made here.
+	ImportedFrom string `json:"imported_from,omitempty"`
 	// Redrives holds the first redrive and the newest MaxRedrives-1, oldest
 	// first. Use BeginRedrive and EndRedrive.
 	Redrives []Redrive `json:"redrives,omitempty"`
@@ -132,17 +141,24 @@ func (l Letter) Clone() Letter {
 	l.ErrorTypes = slices.Clone(l.ErrorTypes)
 	l.Attempts = slices.Clone(l.Attempts)
 	l.Redrives = slices.Clone(l.Redrives)
+	l.Closed = l.Closed.clone(nil)
 	return l
 }
 
 // Normalize returns a deep copy in the form in which stores keep letters: an
-// empty state is open, and times are in UTC without a monotonic reading.
-// Stores call it; other code rarely needs to.
+// empty state is open, an empty fingerprint is that of [Fingerprint], and times are
+// in UTC without a monotonic reading. Stores call it; other code rarely needs to.
 func (l Letter) Normalize() Letter {
 	l = l.Clone()
 	if l.State == "" {
 		l.State = StateOpen
 	}
+	if l.Fingerprint == "" {
+		// Or the letter would be in no group, where nobody finds it.
+		l.Fingerprint = Fingerprint(l)
+	}
+	l.Closed = l.Closed.clone(func(c *Closing) { c.At, c.PurgeAt = utc(c.At), utc(c.PurgeAt) })
+	l.SnoozedUntil = utc(l.SnoozedUntil)
 	l.PublishedAt = utc(l.PublishedAt)
 	l.FirstFailedAt = utc(l.FirstFailedAt)
 	l.LastFailedAt = utc(l.LastFailedAt)
@@ -164,8 +180,9 @@ func (l Letter) Validate() error {
 		faults = append(faults, errors.New(`Letter.ID "": must not be empty`))
 	}
 	if l.State != "" && !l.State.known() {
-		faults = append(faults, fmt.Errorf("Letter.State %q: must be empty, %q, %q or %q", l.State, StateOpen, StateRedriving, StateResolved))
+		faults = append(faults, fmt.Errorf("Letter.State %q: must be empty, %s", l.State, knownStates))
 	}
+	faults = append(faults, l.Closed.validate()...)
 	if len(faults) == 0 {
 		return nil
 	}
@@ -177,9 +194,10 @@ func (l Letter) Validate() error {
 const (
 	letterOverhead  = 1024
 	attemptOverhead = 128
-	redriveOverhead = 160
+	redriveOverhead = 176
 	headerOverhead  = 64
 	typeOverhead    = 16
+	closingOverhead = 208
 )
 
 // Size returns about how many bytes of memory the letter takes, its place in a
@@ -189,7 +207,8 @@ func (l Letter) Size() int64 {
 	n := letterOverhead + len(l.ID) + len(l.Node) + len(l.Topic) + len(l.Subscriber) + len(l.Pattern) +
 		len(l.Payload) + len(l.ContentType) + len(l.GoType) + len(l.PayloadError) +
 		len(l.Reason) + len(l.Cause) + len(l.Error) + len(l.Stack) + len(l.PanicValue) +
-		len(l.Fingerprint) + len(l.State) + len(l.EventID) + len(l.CausationID) + len(l.CorrelationID)
+		len(l.Fingerprint) + len(l.State) + len(l.EventID) + len(l.CausationID) + len(l.CorrelationID) +
+		len(l.ImportedFrom) + l.Closed.size()
 	for k, v := range l.Headers {
 		n += headerOverhead + len(k) + len(v)
 	}
@@ -201,7 +220,7 @@ func (l Letter) Size() int64 {
 	}
 	for i := range l.Redrives {
 		r := &l.Redrives[i]
-		n += redriveOverhead + len(r.By) + len(r.Outcome) + len(r.Error)
+		n += redriveOverhead + len(r.By) + len(r.Operation) + len(r.Outcome) + len(r.Error)
 	}
 	return int64(n)
 }

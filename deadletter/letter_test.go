@@ -19,6 +19,7 @@ var day = time.Date(2026, 3, 14, 3, 0, 0, 0, time.UTC)
 func filled(t *testing.T) deadletter.Letter {
 	t.Helper()
 	var fill func(v reflect.Value)
+	depth := 0
 	fill = func(v reflect.Value) {
 		switch x := v.Addr().Interface().(type) {
 		case *time.Time:
@@ -42,6 +43,12 @@ func filled(t *testing.T) deadletter.Letter {
 			for i := range v.Len() {
 				fill(v.Index(i))
 			}
+		case reflect.Pointer:
+			if depth++; depth <= 2 { // a closing on top of another
+				v.Set(reflect.New(v.Type().Elem()))
+				fill(v.Elem())
+			}
+			depth--
 		case reflect.Map:
 			v.Set(reflect.ValueOf(map[string]string{"k": "v"}))
 		case reflect.Struct:
@@ -104,6 +111,9 @@ func TestLetterCloneSharesNothing(t *testing.T) {
 			}
 		}
 	}
+	if a.Closed.Before == b.Closed.Before {
+		t.Error("Clone shares Closed.Before")
+	}
 	if got := (deadletter.Letter{}).Clone(); !reflect.DeepEqual(got, deadletter.Letter{}) {
 		t.Errorf("Clone of the zero letter = %+v", got)
 	}
@@ -123,6 +133,10 @@ func TestLetterNormalize(t *testing.T) {
 			for i := range v.NumField() {
 				times(v.Field(i), fn)
 			}
+		case reflect.Pointer:
+			if !v.IsNil() {
+				times(v.Elem(), fn)
+			}
 		case reflect.Slice:
 			for i := range v.Len() {
 				times(v.Index(i), fn)
@@ -139,8 +153,8 @@ func TestLetterNormalize(t *testing.T) {
 			t.Errorf("a time is %v, want %v", *at, day)
 		}
 	})
-	if n != 3+2+4 {
-		t.Errorf("looked at %d times, want 9", n)
+	if n != 3+2+4+1+2*2 {
+		t.Errorf("looked at %d times, want 14", n)
 	}
 	if got.State != deadletter.StateOpen {
 		t.Errorf("State = %q, want %q", got.State, deadletter.StateOpen)
@@ -164,7 +178,7 @@ func TestLetterValidateReportsEveryFault(t *testing.T) {
 	if !errors.Is(err, deadletter.ErrInvalidLetter) {
 		t.Fatalf("Validate() = %v, want ErrInvalidLetter", err)
 	}
-	for _, want := range []string{`ID "": must not be empty`, `State "lost": must be empty, "open", "redriving" or "resolved"`} {
+	for _, want := range []string{`ID "": must not be empty`, `State "lost": must be empty, "open", "redriving", "resolved", "archived" or "deleted"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate() = %q, want it to say %q", err, want)
 		}
@@ -237,6 +251,10 @@ func TestLetterSizeCountsEveryByte(t *testing.T) {
 			for i := range v.NumField() {
 				grow(v.Field(i), name+"."+v.Type().Field(i).Name)
 			}
+		case reflect.Pointer:
+			if !v.IsNil() {
+				grow(v.Elem(), name)
+			}
 		case reflect.Slice:
 			if v.Type().Elem().Kind() != reflect.Uint8 {
 				grow(v.Index(0), name)
@@ -252,9 +270,13 @@ func TestLetterSizeCountsEveryByte(t *testing.T) {
 	if got := reflect.TypeFor[deadletter.Letter]().Size(); uintptr(deadletter.Letter{}.Size()) < got+128 {
 		t.Errorf("Size of an empty letter = %d, less than the struct's %d and its place", deadletter.Letter{}.Size(), got)
 	}
-	var a, b deadletter.Letter
+	var a, b, c deadletter.Letter
 	a.Attempts, b.Redrives = make([]deadletter.Attempt, 1), make([]deadletter.Redrive, 1)
+	c.Closed = &deadletter.Closing{}
 	empty := deadletter.Letter{}.Size()
+	if got, want := c.Size()-empty, int64(reflect.TypeFor[deadletter.Closing]().Size()); got < want {
+		t.Errorf("a closing counts %d bytes, the struct has %d", got, want)
+	}
 	if got, want := a.Size()-empty, int64(reflect.TypeFor[deadletter.Attempt]().Size()); got < want {
 		t.Errorf("an attempt counts %d bytes, the struct has %d", got, want)
 	}

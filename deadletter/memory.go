@@ -4,41 +4,54 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
+	"time"
 )
 
-// Memory is a [Store] in the memory of the process, bounded by the number of
-// letters and by their bytes. Its letters end with the process.
+// Memory is a [Ledger] in the memory of the process, bounded by the number of
+// letters and by their bytes. What it holds ends with the process.
 //
-// When it is full, a new letter takes the place of the oldest resolved one; of
-// the oldest open one if none is resolved; and only if there is no other, of
-// one that is being redriven. Evictions are counted and reported to OnEvict.
-// The oldest letter is the one with the lowest ID.
+// When it is full, a new letter takes the place of the oldest tombstone, which
+// cannot be restored any more then; of the oldest resolved letter if there is no
+// tombstone; and then of the oldest that is archived, open, or, only if there is
+// no other, being redriven. The oldest letter is the one with the lowest ID.
+// Evictions are counted as dropped and reported to OnEvict, but for those of
+// tombstones, which are counted as deleted. With MaxAge, letters expire, too.
+//
+// Also bounded are the operations that have ended, the audit trail, and the groups
+// whose letters are all gone: the oldest give way. Operations that go on never do.
 //
 // Memory is safe for concurrent use. Methods wait for no more than the work of
-// other calls; only Update can wait long, for the function of another Update,
-// and it gives up when its ctx ends. Add, Get, Update, Delete and each
-// eviction cost O(log n) or little more; so does List if the query names
-// nothing but a state, otherwise it looks at every letter for the total (about
-// 0.1 ms at 10,000 letters).
+// other calls; only what takes a function can wait long, for another such function,
+// and it gives up when its ctx ends. Add, Get, Update, Delete and each eviction
+// cost O(log n) or little more; so does List if the query names nothing but a
+// state, otherwise it looks at every letter for the total (about 0.1 ms at 10,000
+// letters, and more with Where). Groups, Timeline and IDs look at every letter.
 type Memory struct {
 	cfg  MemoryConfig
 	seed maphash.Seed // of the keys
 
-	// updating is held by the one Update that runs. It is apart from mu so
-	// that the caller's function stops nobody else, and a channel so that
-	// waiting for it can end with a ctx.
-	updating chan struct{}
+	// updating is held by the one Update or Change that runs. It is apart from mu
+	// so that the caller's function stops nobody else, and a channel so that
+	// waiting for it can end with a ctx. revising is the same for what is not a
+	// letter.
+	updating, revising chan struct{}
 
 	mu     sync.RWMutex
 	closed bool
 	byID   map[string]*entry
-	// One ordered set per state, in the order in which they are evicted.
-	resolved, open, redriving index
-	stats                     MemoryStats
+	// One ordered set per state, in the order of states, in which they are
+	// evicted.
+	byState [len(states)]index
+	due     dueHeap
+	stats   MemoryStats
+	groups  memoryGroups
+	ops     memoryOperations
+	audit   memoryAudit
 }
 
-var _ Store = (*Memory)(nil)
+var _ Ledger = (*Memory)(nil)
 
 // NewMemory returns an empty store, or an error that names every fault of the
 // config.
@@ -51,7 +64,10 @@ func NewMemory(cfg MemoryConfig) (*Memory, error) {
 		cfg:      cfg,
 		seed:     maphash.MakeSeed(),
 		updating: make(chan struct{}, 1),
+		revising: make(chan struct{}, 1),
 		byID:     make(map[string]*entry),
+		groups:   memoryGroups{byPrint: make(map[string]*memoryGroup)},
+		ops:      memoryOperations{byID: make(map[string]*memoryOperation)},
 	}, nil
 }
 
@@ -70,6 +86,7 @@ func (m *Memory) Add(ctx context.Context, letters []Letter) error {
 		}
 		entries[i] = e
 	}
+	m.expire()
 	evicted, err := m.add(entries)
 	m.report(evicted)
 	return err
@@ -89,6 +106,7 @@ func (m *Memory) add(entries []*entry) (evicted []*entry, err error) {
 		m.put(e)
 		m.stats.Added++
 	}
+	m.groups.forget()
 	return evicted, nil
 }
 
@@ -105,6 +123,7 @@ func (m *Memory) get(ctx context.Context, id string) (*entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	m.expire()
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.closed {
@@ -112,7 +131,7 @@ func (m *Memory) get(ctx context.Context, id string) (*entry, error) {
 	}
 	e := m.byID[id]
 	if e == nil {
-		return nil, fmt.Errorf("%w: %q", ErrNotFound, id)
+		return nil, fmt.Errorf("%w: letter %q", ErrNotFound, id)
 	}
 	return e, nil
 }
@@ -122,17 +141,19 @@ func (m *Memory) List(ctx context.Context, q Query) (Page, error) {
 	if err := ctx.Err(); err != nil {
 		return Page{}, err
 	}
+	q = q.AsOf(time.Now())
 	if err := q.Validate(); err != nil {
 		return Page{}, err
 	}
+	m.expire()
 	// One more than asked for tells whether there is a next page.
-	found, total, err := m.find(q, q.limit()+1)
+	found, total, err := m.find(q, limitOr(q.Limit)+1)
 	if err != nil {
 		return Page{}, err
 	}
 	page := Page{Total: total}
-	if len(found) > q.limit() {
-		found = found[:q.limit()]
+	if len(found) > limitOr(q.Limit) {
+		found = found[:limitOr(q.Limit)]
 		page.Next = found[len(found)-1].letter.ID
 	}
 	page.Letters = make([]Letter, len(found))
@@ -151,7 +172,7 @@ func (m *Memory) find(q Query, limit int) (found []*entry, total int, err error)
 		return nil, 0, ErrClosed
 	}
 	f := newFilter(m.seed, q)
-	sets := m.sets(q.State)
+	sets := m.sets(q)
 	readers := make([]indexReader, len(sets))
 	for i, set := range sets {
 		readers[i] = set.before(q.After)
@@ -182,14 +203,22 @@ func (m *Memory) Update(ctx context.Context, id string, fn func(*Letter) error) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	select {
-	case m.updating <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := acquire(ctx, m.updating); err != nil {
+		return err
 	}
 	evicted, err := m.update(ctx, id, fn)
 	m.report(evicted)
 	return err
+}
+
+// acquire waits for a channel of one, which <-gate gives back.
+func acquire(ctx context.Context, gate chan struct{}) error {
+	select {
+	case gate <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (m *Memory) update(ctx context.Context, id string, fn func(*Letter) error) (evicted []*entry, err error) {
@@ -198,30 +227,47 @@ func (m *Memory) update(ctx context.Context, id string, fn func(*Letter) error) 
 	if err != nil {
 		return nil, err
 	}
-	l := old.letter.Clone()
-	if err := fn(&l); err != nil {
-		return nil, fmt.Errorf("deadletter: update of %q: %w", id, err)
-	}
-	changed, err := m.entry(l)
-	if err == nil && l.ID != id {
-		err = fmt.Errorf("%w: ID %q: must not change", ErrInvalidLetter, l.ID)
-	}
+	changed, err := m.changed(old, 0, fn)
 	if err != nil {
-		return nil, &LetterError{ID: id, Err: err}
+		return nil, err
 	}
-
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, ErrClosed
 	}
-	// Only an Update replaces entries, and this is the only one: another
-	// entry here means the letter went away, and perhaps came back.
-	if m.byID[id] != old {
-		return nil, fmt.Errorf("%w: %q", ErrNotFound, id)
+	evicted, err = m.replace(old, changed, nil)
+	m.groups.forget()
+	return evicted, err
+}
+
+// changed returns what fn makes of an entry.
+func (m *Memory) changed(old *entry, index int, fn func(*Letter) error) (*entry, error) {
+	id := old.letter.ID
+	l := old.letter.Clone()
+	if err := fn(&l); err != nil {
+		return nil, fmt.Errorf("deadletter: update of %q: %w", id, err)
+	}
+	e, err := m.entry(l)
+	if err == nil && l.ID != id {
+		err = fmt.Errorf("%w: ID %q: must not change", ErrInvalidLetter, l.ID)
+	}
+	if err != nil {
+		return nil, &LetterError{Index: index, ID: id, Err: err}
+	}
+	return e, nil
+}
+
+// replace puts a changed letter in the place of the old one, and appends what it
+// evicted. The caller holds mu and updating.
+func (m *Memory) replace(old, changed *entry, evicted []*entry) ([]*entry, error) {
+	// Only who holds updating replaces entries: another entry here means the
+	// letter went away, and perhaps came back.
+	if id := old.letter.ID; m.byID[id] != old {
+		return evicted, fmt.Errorf("%w: letter %q", ErrNotFound, id)
 	}
 	m.take(old)
-	evicted = m.makeRoom(changed.size, nil)
+	evicted = m.makeRoom(changed.size, evicted)
 	m.put(changed)
 	return evicted, nil
 }
@@ -231,6 +277,7 @@ func (m *Memory) Delete(ctx context.Context, ids ...string) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+	m.expire()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
@@ -244,11 +291,13 @@ func (m *Memory) Delete(ctx context.Context, ids ...string) (int, error) {
 			n++
 		}
 	}
+	m.groups.forget()
 	return n, nil
 }
 
 // Stats returns the counters as they are at one moment.
 func (m *Memory) Stats() MemoryStats {
+	m.expire()
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.stats
@@ -268,8 +317,11 @@ func (m *Memory) entry(l Letter) (*entry, error) {
 	if err := l.Validate(); err != nil {
 		return nil, err
 	}
-	e := &entry{letter: l.Normalize(), keys: keysOf(m.seed, l.Topic, l.Subscriber, l.Reason, l.Fingerprint)}
-	e.size = e.letter.Size()
+	e := &entry{letter: l.Normalize()}
+	l = e.letter
+	e.keys = keysOf(m.seed, l.Topic, l.Subscriber, l.Reason, l.Fingerprint)
+	e.size = l.Size()
+	e.due = m.dueAt(&e.letter)
 	if e.size > m.cfg.MaxBytes {
 		return nil, fmt.Errorf("%w: %d bytes in a store of %d", ErrTooLarge, e.size, m.cfg.MaxBytes)
 	}
@@ -281,12 +333,16 @@ func (m *Memory) entry(l Letter) (*entry, error) {
 func (m *Memory) makeRoom(size int64, evicted []*entry) []*entry {
 	for m.stats.Stored >= uint64(m.cfg.Capacity) || m.stats.Bytes > m.cfg.MaxBytes-size {
 		var e *entry
-		for _, set := range m.sets("") {
-			if e = set.first(); e != nil {
+		for i := range m.byState {
+			if e = m.byState[i].first(); e != nil {
 				break
 			}
 		}
 		m.take(e)
+		if e.letter.State == StateDeleted {
+			m.stats.Deleted++ // as somebody wanted it, if not so soon
+			continue
+		}
 		m.stats.Evicted++
 		if m.cfg.OnEvict != nil {
 			evicted = append(evicted, e)
@@ -304,27 +360,35 @@ func (m *Memory) report(evicted []*entry) {
 
 func (m *Memory) put(e *entry) {
 	m.byID[e.letter.ID] = e
-	m.sets(e.letter.State)[0].insert(e)
+	m.set(e.letter.State).insert(e)
+	m.due.add(e)
+	m.groups.put(e)
 	m.stats.Stored++
 	m.stats.Bytes += e.size
 }
 
 func (m *Memory) take(e *entry) {
 	delete(m.byID, e.letter.ID)
-	m.sets(e.letter.State)[0].remove(e)
+	m.set(e.letter.State).remove(e)
+	m.due.remove(e)
+	m.groups.take(e)
 	m.stats.Stored--
 	m.stats.Bytes -= e.size
 }
 
-// sets returns the set of that state, or all in the order of eviction.
-func (m *Memory) sets(s State) []*index {
-	switch s {
-	case StateResolved:
-		return []*index{&m.resolved}
-	case StateOpen:
-		return []*index{&m.open}
-	case StateRedriving:
-		return []*index{&m.redriving}
+// set returns the letters of a state.
+func (m *Memory) set(s State) *index { return &m.byState[slices.Index(states[:], s)] }
+
+// sets returns the sets in which there may be letters that q selects.
+func (m *Memory) sets(q Query) []*index {
+	if q.State != "" {
+		return []*index{m.set(q.State)}
 	}
-	return []*index{&m.resolved, &m.open, &m.redriving}
+	var sets []*index
+	for i, s := range states {
+		if s != StateDeleted || q.SelectsDeleted() {
+			sets = append(sets, &m.byState[i])
+		}
+	}
+	return sets
 }

@@ -68,20 +68,20 @@ func stored(t testing.TB, s deadletter.Store) string {
 func addUp(t testing.TB, m *deadletter.Memory) deadletter.MemoryStats {
 	t.Helper()
 	s := m.Stats()
-	if s.Added != s.Stored+s.Evicted+s.Deleted {
-		t.Errorf("Stats() = %+v: Added is not Stored + Evicted + Deleted", s)
+	if s.Added != s.Stored+s.Evicted+s.Deleted+s.Expired {
+		t.Errorf("Stats() = %+v: Added is not Stored + Evicted + Deleted + Expired", s)
 	}
 	return s
 }
 
 func TestMemoryConforms(t *testing.T) {
-	deadlettertest.Run(t, func(t *testing.T) deadletter.Store {
+	deadlettertest.RunLedger(t, func(t *testing.T) deadletter.Ledger {
 		return newMemory(t, deadletter.MemoryConfig{})
 	})
 }
 
 func TestMemoryConformsWhenReportingEvictions(t *testing.T) {
-	deadlettertest.Run(t, func(t *testing.T) deadletter.Store {
+	deadlettertest.RunLedger(t, func(t *testing.T) deadletter.Ledger {
 		return newMemory(t, deadletter.MemoryConfig{
 			Capacity: 2000,
 			OnEvict:  func(l deadletter.Letter) { t.Errorf("evicted %q", l.ID) },
@@ -151,7 +151,7 @@ func TestMemoryIsBoundedByBytes(t *testing.T) {
 		l.Payload = make([]byte, size)
 		return l
 	}
-	limit := 4 * big(0, 10_000).Size()
+	limit := 4 * big(0, 10_000).Normalize().Size()
 	m := newMemory(t, deadletter.MemoryConfig{MaxBytes: limit})
 	for n := 1; n <= 9; n++ {
 		add(t, m, big(n, 10_000))

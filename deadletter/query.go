@@ -3,6 +3,9 @@ package deadletter
 import (
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/troupe-go/troupe/deadletter/search"
 )
 
 // The number of letters on a page.
@@ -18,7 +21,8 @@ const (
 var ErrInvalidQuery = errors.New("deadletter: invalid query")
 
 // Query selects letters. Each field that is set must be equal to the letter's,
-// byte for byte; there are no wildcards. The zero Query selects all.
+// byte for byte; there are no wildcards but in Where. The zero Query selects all
+// that are not deleted.
 type Query struct {
 	// Topic, Subscriber, Reason and Fingerprint select by the letter's fields
 	// of the same name. Empty means any.
@@ -26,8 +30,15 @@ type Query struct {
 	Subscriber  string
 	Reason      string
 	Fingerprint string
-	// State selects by state. Zero means any.
+	// State selects by state. Zero means any but deleted, unless Where asks for
+	// those: see [Query.SelectsDeleted].
 	State State
+	// Where selects in the query language. The zero Expr selects all.
+	Where search.Expr
+	// Now is what Where is relative to where it speaks of ages. Zero means the
+	// time of the call; who reads several pages sets it, so that all are as of
+	// one moment.
+	Now time.Time
 	// After continues behind the page whose Next it is. The letter it was
 	// taken from need not exist any more. Empty starts with the newest.
 	After string
@@ -52,34 +63,63 @@ type Page struct {
 func (q Query) Validate() error {
 	var faults []error
 	if q.State != "" && !q.State.known() {
-		faults = append(faults, fmt.Errorf("Query.State %q: must be empty, %q, %q or %q", q.State, StateOpen, StateRedriving, StateResolved))
+		faults = append(faults, fmt.Errorf("Query.State %q: must be empty, %s", q.State, knownStates))
 	}
-	if q.Limit < 0 || q.Limit > MaxLimit {
-		faults = append(faults, fmt.Errorf("Query.Limit %d: must be 0 to %d", q.Limit, MaxLimit))
+	if err := q.Where.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("Query.Where: %w", err))
 	}
-	if len(faults) == 0 {
-		return nil
+	faults = append(faults, limitFault("Query.Limit", q.Limit))
+	return invalidQuery(faults...)
+}
+
+// AsOf returns the query with what Where says relative to the present fixed: as of
+// q.Now, or of now if that is zero. Stores call it first.
+func (q Query) AsOf(now time.Time) Query {
+	if q.Now.IsZero() {
+		q.Now = now
 	}
-	return fmt.Errorf("%w: %w", ErrInvalidQuery, errors.Join(faults...))
+	q.Now = utc(q.Now)
+	q.Where = q.Where.AsOf(q.Now)
+	return q
+}
+
+// SelectsDeleted reports whether the query may select tombstones: if State is
+// StateDeleted, or if State is empty and Where has a term state: that a deleted
+// letter fulfills, and that is not negated.
+func (q Query) SelectsDeleted() bool {
+	return q.State == StateDeleted || q.State == "" && asksFor(q.Where.Root, StateDeleted)
 }
 
 // Matches reports whether the query selects the letter. After and Limit play
-// no part.
+// no part. For many letters, [Query.Matcher] is faster.
 func (q Query) Matches(l *Letter) bool {
-	state := l.State
-	if state == "" {
-		state = StateOpen
+	if q.Where.Root == nil {
+		return q.matchesFields(l, q.State == StateDeleted)
 	}
-	return (q.State == "" || q.State == state) &&
+	return q.Matcher()(l)
+}
+
+// Matcher returns a function that does what Matches does, with everything
+// prepared that does not depend on the letter; ages are as of q.Now, or of this
+// call. The function is safe for concurrent use.
+func (q Query) Matcher() func(*Letter) bool {
+	deleted := q.SelectsDeleted()
+	if q.Where.Root == nil {
+		return func(l *Letter) bool { return q.matchesFields(l, deleted) }
+	}
+	q = q.AsOf(time.Now())
+	where := compile(q.Where.Root)
+	return func(l *Letter) bool {
+		return q.matchesFields(l, deleted) && where.matches(&subject{Letter: l})
+	}
+}
+
+func (q *Query) matchesFields(l *Letter, deleted bool) bool {
+	state := l.state()
+	return (deleted || state != StateDeleted) &&
+		(q.State == "" || q.State == state) &&
 		(q.Topic == "" || q.Topic == l.Topic) &&
 		(q.Subscriber == "" || q.Subscriber == l.Subscriber) &&
 		(q.Reason == "" || q.Reason == l.Reason) &&
 		(q.Fingerprint == "" || q.Fingerprint == l.Fingerprint)
-}
-
-func (q Query) limit() int {
-	if q.Limit == 0 {
-		return DefaultLimit
-	}
-	return q.Limit
 }

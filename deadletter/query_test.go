@@ -18,7 +18,7 @@ func TestQueryValidateReportsEveryFault(t *testing.T) {
 	if !errors.Is(err, deadletter.ErrInvalidQuery) {
 		t.Fatalf("Validate() = %v, want ErrInvalidQuery", err)
 	}
-	for _, want := range []string{`State "lost": must be empty, "open", "redriving" or "resolved"`, "Limit 1001: must be 0 to 1000"} {
+	for _, want := range []string{`State "lost": must be empty, "open", "redriving", "resolved", "archived" or "deleted"`, "Limit 1001: must be 0 to 1000"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate() = %q, want it to say %q", err, want)
 		}

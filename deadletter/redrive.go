@@ -2,7 +2,7 @@ package deadletter
 
 import (
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 )
 
@@ -14,9 +14,9 @@ const MaxRedrives = 20
 // subscriber's retry policy grants to a new event.
 const FreshBudget = 0
 
-// ErrNotOpen is returned by BeginRedrive for a letter that is being redriven
-// already or is resolved, ErrNotRedriving by EndRedrive for one that is not
-// being redriven.
+// ErrNotOpen is returned, inside a *StateError, by what needs an open letter:
+// BeginRedrive, Resolve, Archive, Delete and Snooze. ErrNotRedriving is returned
+// by EndRedrive for a letter that is not being redriven.
 var (
 	ErrNotOpen      = errors.New("deadletter: letter is not open")
 	ErrNotRedriving = errors.New("deadletter: letter is not being redriven")
@@ -36,11 +36,19 @@ const (
 	// StateResolved is a letter whose event has been dealt with. Bounded
 	// stores give up these first.
 	StateResolved State = "resolved"
+	// StateArchived is a letter that somebody has put aside, to be kept.
+	StateArchived State = "archived"
+	// StateDeleted is a tombstone: a letter that can be restored until its
+	// Closing.PurgeAt. Queries leave it out unless they ask for it.
+	StateDeleted State = "deleted"
 )
 
-func (s State) known() bool {
-	return s == StateOpen || s == StateRedriving || s == StateResolved
-}
+// states are all states, in the order in which a bounded store gives up letters.
+var states = [...]State{StateDeleted, StateResolved, StateArchived, StateOpen, StateRedriving}
+
+const knownStates = `"open", "redriving", "resolved", "archived" or "deleted"`
+
+func (s State) known() bool { return slices.Contains(states[:], s) }
 
 // Outcome says how a redrive ended. It is empty while it runs.
 type Outcome string
@@ -69,8 +77,10 @@ func (o Outcome) resolves() bool { return o == OutcomeDone || o == OutcomeSkippe
 type Redrive struct {
 	// Number counts the letter's redrives from 1.
 	Number int `json:"number"`
-	// By says who asked for it.
-	By string `json:"by,omitempty"`
+	// By says who asked for it, and Operation which operation it is a part of, if
+	// of any.
+	By        string `json:"by,omitempty"`
+	Operation string `json:"operation,omitempty"`
 	// StartedAt and EndedAt bound it; EndedAt is zero while it runs.
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
@@ -85,29 +95,37 @@ type Redrive struct {
 // BeginRedrive moves an open letter to StateRedriving and records who sent it
 // back, when, and with how many attempts. It returns the redrive's number, or
 // ErrNotOpen: called inside a store's Update, it is what keeps two operators
-// from sending the same event twice.
+// from sending the same event twice. A snooze ends: somebody looks at the letter.
 func (l *Letter) BeginRedrive(by string, budget int, at time.Time) (number int, err error) {
-	if l.State != "" && l.State != StateOpen {
-		return 0, fmt.Errorf("%w: it is %s", ErrNotOpen, l.State)
+	return l.BeginRedriveFor("", by, budget, at)
+}
+
+// BeginRedriveFor is BeginRedrive for an operation, which the redrive names.
+func (l *Letter) BeginRedriveFor(operation, by string, budget int, at time.Time) (number int, err error) {
+	if s := l.state(); s != StateOpen {
+		return 0, &StateError{ID: l.ID, State: s, Err: ErrNotOpen}
 	}
 	number = l.RedriveCount() + 1
-	l.Redrives = appendBounded(l.Redrives, Redrive{Number: number, By: by, Budget: budget, StartedAt: at}, MaxRedrives)
+	l.Redrives = appendBounded(l.Redrives, Redrive{Number: number, By: by, Operation: operation, Budget: budget, StartedAt: at}, MaxRedrives)
 	l.State = StateRedriving
+	l.SnoozedUntil = time.Time{}
 	return number, nil
 }
 
 // EndRedrive records the outcome of the redrive that runs, with a message if
-// there is one, and moves the letter to StateResolved or back to StateOpen. It
-// returns ErrNotRedriving if none runs, so a late outcome changes nothing.
+// there is one, and moves the letter to StateResolved, closed in the name of who
+// asked for the redrive, or back to StateOpen. It returns a *StateError that wraps
+// ErrNotRedriving if none runs, so a late outcome changes nothing.
 func (l *Letter) EndRedrive(outcome Outcome, message string, at time.Time) error {
 	if l.State != StateRedriving || len(l.Redrives) == 0 {
-		return ErrNotRedriving
+		return &StateError{ID: l.ID, State: l.state(), Err: ErrNotRedriving}
 	}
 	r := &l.Redrives[len(l.Redrives)-1]
 	r.Outcome, r.Error, r.EndedAt = outcome, message, at
 	l.State = StateOpen
 	if outcome.resolves() {
 		l.State = StateResolved
+		l.Closed = &Closing{As: ClosedByRedrive, By: r.By, At: at, Operation: r.Operation, Was: StateOpen}
 	}
 	return nil
 }

@@ -9,8 +9,9 @@ import (
 // The errors of stores. Anything else a store returns means that it could not
 // do its work now and may be asked again.
 var (
-	// ErrNotFound is returned for an ID that the store does not hold.
-	ErrNotFound = errors.New("deadletter: no such letter")
+	// ErrNotFound is returned for a letter, group or operation that the store
+	// does not hold.
+	ErrNotFound = errors.New("deadletter: not found")
 	// ErrClosed is returned by every method of a store that has been closed.
 	ErrClosed = errors.New("deadletter: store is closed")
 	// ErrTooLarge is returned, inside a *LetterError, for a letter that the
@@ -40,7 +41,9 @@ type Store interface {
 	// ErrInvalidQuery. The order is descending by the bytes of the ID, which
 	// for the IDs of [NewID] is newest first. Reading page after page gives
 	// each letter that is there throughout, and matches throughout, exactly
-	// once, whatever is added or deleted meanwhile.
+	// once, whatever is added or deleted meanwhile. What q.Where says relative
+	// to the present, such as age:>1h, is as of q.Now, or of the call if that is
+	// zero.
 	List(ctx context.Context, q Query) (Page, error)
 
 	// Update calls fn once with a copy of the letter and stores what fn makes
@@ -55,7 +58,8 @@ type Store interface {
 	// pointer.
 	Update(ctx context.Context, id string, fn func(*Letter) error) error
 
-	// Delete removes the letters and returns how many of them were there.
+	// Delete removes the letters for good, in any state, and returns how many of
+	// them were there. What can be undone is [Letter.Delete].
 	Delete(ctx context.Context, ids ...string) (int, error)
 }
 

@@ -24,3 +24,12 @@ func Failures(name string, s deadletter.Store, patience time.Duration) []string 
 	}
 	panic("no such case: " + name)
 }
+
+// RandomLetters and RandomExpr are what the search cases are made of.
+var (
+	RandomLetters = randomLetters
+	RandomExpr    = randomExpr
+)
+
+// Day is when the suite's letters died.
+var Day = day

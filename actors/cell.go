@@ -281,7 +281,7 @@ func (c *Cell[T]) ready() bool {
 		return true
 	}
 	c.mu.Lock()
-	waits := len(c.lane) > 0
+	waits := c.laneNext() >= 0
 	c.mu.Unlock()
 	return waits || c.drained()
 }
@@ -337,9 +337,20 @@ func (c *Cell[T]) roomMade() {
 	c.nudge()
 }
 
+// RedeliveryRoom returns how many redeliveries Redeliver takes at this moment.
+func (c *Cell[T]) RedeliveryRoom() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(0, c.cfg.Capacity-len(c.lane))
+}
+
 // Redeliver gives a dead letter's event back. It fails when the actor has
 // stopped, and with a mailbox.FullError when as many redeliveries wait as the
 // mailbox may hold.
+//
+// Redeliveries are handled in the order in which they were given. One that waits
+// for its next attempt holds up, under [Ordered], those behind it, and never events
+// of the log; in a pool without keys it holds up nothing.
 func (c *Cell[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *Redelivery) error {
 	h := &held[T]{ev: ev, seq: seq, publishedAt: publishedAt, headers: headers, redelivery: r}
 	if r != nil {

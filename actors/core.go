@@ -57,6 +57,8 @@ type Config struct {
 	// MaxParked is how many events may wait aside under Parked; beyond it the
 	// actor waits like Ordered. Zero is 1024.
 	MaxParked int
+	// Rehearsal allows redeliveries that are rehearsals.
+	Rehearsal bool
 	// Group supervises the actor. Nil is the root.
 	Group *Group
 	// Own is what an actor made by [Spawn] can do beside handling messages.

@@ -60,8 +60,10 @@ func (c *Cell[T]) settleRest() {
 	var left uint64
 	end := func(h *held[T], leave func()) {
 		defer h.hold.Release()
-		left++
-		if discard {
+		if !h.rehearses() {
+			left++
+		}
+		if discard || h.rehearses() {
 			c.mu.Lock()
 			leave()
 			c.drop(reason, 1)

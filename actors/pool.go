@@ -358,6 +358,9 @@ func (p *Pool[T]) Counts() Counts {
 	return n
 }
 
+// RedeliveryRoom returns how many redeliveries Redeliver takes at this moment.
+func (p *Pool[T]) RedeliveryRoom() int { return max(0, p.cfg.Capacity-p.in.Injected()) }
+
 // Redeliver gives a dead letter's event back; see the method of Cell. It is handled
 // by any worker, in its turn if the mailbox is keyed.
 func (p *Pool[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *Redelivery) error {

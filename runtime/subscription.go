@@ -39,6 +39,7 @@ type Cell interface {
 	Done() <-chan struct{}
 	AfterDone(f func())
 	Abandon() bool
+	RedeliveryRoom() int
 	Handles(ctx context.Context) bool
 }
 

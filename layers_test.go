@@ -63,8 +63,11 @@ var layers = map[string]layer{
 
 	// The query language knows no letters, so that a store can compile it to its own
 	// language and a page can complete it.
-	"deadletter/search":         {tests: []string{rapid}},
-	"deadletter":                {code: []string{"deadletter/search"}, tests: []string{"deadletter/deadlettertest", rapid}},
+	"deadletter/search": {tests: []string{rapid}},
+	"deadletter":        {code: []string{"deadletter/search"}, tests: []string{"deadletter/deadlettertest", rapid}},
+	// Files of letters, apart from the stores: who exports and imports nothing links no
+	// MIME and no URL.
+	"deadletter/exchange":       {code: []string{"deadletter"}, tests: []string{rapid}},
 	"deadletter/deadlettertest": {code: []string{"deadletter", "deadletter/search"}},
 
 	// The only package that knows protoactor-go.

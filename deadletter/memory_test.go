@@ -75,13 +75,13 @@ func addUp(t testing.TB, m *deadletter.Memory) deadletter.MemoryStats {
 }
 
 func TestMemoryConforms(t *testing.T) {
-	deadlettertest.Run(t, func(t *testing.T) deadletter.Store {
+	deadlettertest.RunLedger(t, func(t *testing.T) deadletter.Ledger {
 		return newMemory(t, deadletter.MemoryConfig{})
 	})
 }
 
 func TestMemoryConformsWhenReportingEvictions(t *testing.T) {
-	deadlettertest.Run(t, func(t *testing.T) deadletter.Store {
+	deadlettertest.RunLedger(t, func(t *testing.T) deadletter.Ledger {
 		return newMemory(t, deadletter.MemoryConfig{
 			Capacity: 2000,
 			OnEvict:  func(l deadletter.Letter) { t.Errorf("evicted %q", l.ID) },

@@ -70,6 +70,9 @@ var copyCases = []testCase{
 			l.Attempts[0].Started = l.Attempts[0].Started.In(zone)
 			l.Redrives[0].StartedAt = l.Redrives[0].StartedAt.In(zone)
 			l.Redrives[0].EndedAt = l.Redrives[0].EndedAt.In(zone)
+			l.SnoozedUntil = l.SnoozedUntil.In(zone)
+			l.Closed.At = l.Closed.At.In(zone)
+			l.Closed.Before.At = l.Closed.Before.At.In(zone)
 			r.add(s, l)
 			if d := difference(r.get(s, "a"), l); d != "" {
 				r.errorf("Get after Add:\n%s", d)

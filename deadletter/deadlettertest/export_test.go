@@ -15,12 +15,32 @@ func Names() []string {
 	return names
 }
 
+// LedgerNames returns the names of all cases of ledgers.
+func LedgerNames() []string {
+	var names []string
+	for _, c := range ledgerCases() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
 // Failures runs one case.
 func Failures(name string, s deadletter.Store, patience time.Duration) []string {
-	for _, c := range cases() {
+	for _, c := range ledgerCases() {
 		if c.name == name {
 			return c.failures(s, patience)
 		}
 	}
 	panic("no such case: " + name)
 }
+
+// RandomLetters and RandomExpr are what the search cases are made of.
+var (
+	RandomLetters = randomLetters
+	RandomExpr    = randomExpr
+	GroupsOf      = groupsOf
+	Where         = where
+)
+
+// Day is when the suite's letters died.
+var Day = day

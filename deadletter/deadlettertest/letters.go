@@ -73,8 +73,14 @@ func full(id string) deadletter.Letter {
 		},
 		Redrives: []deadletter.Redrive{
 			{Number: 1, By: "ada", StartedAt: day, EndedAt: day.Add(time.Second), Budget: 1, Outcome: deadletter.OutcomeFailed, Error: "again"},
-			{Number: 2, By: "grace", StartedAt: day.Add(time.Hour), EndedAt: day.Add(2 * time.Hour), Budget: 5, Outcome: deadletter.OutcomeInDoubt, Error: "?"},
+			{Number: 2, By: "grace", StartedAt: day.Add(time.Hour), EndedAt: day.Add(2 * time.Hour), Budget: 5, Outcome: deadletter.OutcomeInDoubt, Error: "?", Operation: "operation-1"},
 		},
+		Closed: &deadletter.Closing{
+			As: deadletter.ClosedAsArchive, By: "ada", At: day.Add(3 * time.Hour), Why: "it's \"done\"", Operation: "operation-2", Was: deadletter.StateResolved, PurgeAt: day.Add(4 * time.Hour),
+			Before: &deadletter.Closing{As: deadletter.ClosedByEdit, By: "grace", At: day.Add(time.Hour), EventID: "event-2", Was: deadletter.StateOpen},
+		},
+		SnoozedUntil: day.Add(5 * time.Hour),
+		ImportedFrom: "letters \"of\" may.jsonl",
 	}
 }
 
@@ -97,6 +103,9 @@ func scribble(l *deadletter.Letter) {
 	}
 	for i := range l.Redrives {
 		l.Redrives[i].By = "#"
+	}
+	for c := l.Closed; c != nil; c = c.Before {
+		c.By = "#"
 	}
 }
 

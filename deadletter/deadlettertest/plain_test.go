@@ -25,6 +25,8 @@ type plain struct {
 
 	mu      sync.Mutex
 	letters []deadletter.Letter // in the order in which they came
+	were    []deadletter.Letter // the same, before any update
+	changed func(l deadletter.Letter, is string)
 	closed  bool
 }
 
@@ -64,6 +66,18 @@ func (s *plain) in(l deadletter.Letter) deadletter.Letter {
 		n.Headers = l.Headers
 	case "shares the attempts on the way in":
 		n.Attempts = l.Attempts
+	case "shares the closing on the way in":
+		n.Closed = l.Closed
+	case "keeps letters without a fingerprint":
+		n.Fingerprint = l.Fingerprint
+	case "keeps the zone of a closing":
+		if n.Closed != nil {
+			n.Closed.At = l.Closed.At
+		}
+	case "keeps the last closing only":
+		if n.Closed != nil {
+			n.Closed.Before = nil
+		}
 	case "keeps an empty state":
 		n.State = l.State
 	case "keeps milliseconds":
@@ -104,6 +118,8 @@ func (s *plain) out(l deadletter.Letter, how string) deadletter.Letter {
 		c.ErrorTypes = l.ErrorTypes
 	case how + " shares the redrives":
 		c.Redrives = l.Redrives
+	case how + " shares the closing":
+		c.Closed = l.Closed
 	}
 	return c
 }
@@ -141,6 +157,8 @@ func (s *plain) Add(ctx context.Context, letters []deadletter.Letter) error {
 		switch {
 		case at < 0 || s.has("Add stores twice"):
 			s.letters = append(s.letters, s.in(l))
+			s.were = append(s.were, s.in(l))
+			s.note(s.in(l), "added")
 		case s.has("Add replaces"):
 			s.letters[at] = s.in(l)
 		case s.has("Add replaces within a batch") && at >= len(before):
@@ -209,8 +227,35 @@ func (s *plain) matches(q deadletter.Query, l *deadletter.Letter) bool {
 		return q == deadletter.Query{} || q.Topic != "" && q.Topic == l.Topic || q.Subscriber != "" && q.Subscriber == l.Subscriber ||
 			q.Reason != "" && q.Reason == l.Reason || q.Fingerprint != "" && q.Fingerprint == l.Fingerprint || q.State != "" && q.State == l.State
 	}
+	if !s.matchesWhere(q, l) {
+		return false
+	}
 	return like(q.Topic, l.Topic) && like(q.Subscriber, l.Subscriber) && like(q.Reason, l.Reason) &&
 		like(q.Fingerprint, l.Fingerprint) && like(string(q.State), string(l.State))
+}
+
+func (s *plain) matchesWhere(q deadletter.Query, l *deadletter.Letter) bool {
+	if q.Now.IsZero() || s.has("searches as of the call") {
+		q.Now = time.Now()
+	}
+	e := evaluator{now: q.Now, bug: s.bug}
+	asks := q.State == deadletter.StateDeleted || q.State == "" && e.asks(q.Where.Root, false)
+	switch {
+	case l.State == deadletter.StateDeleted && !asks && !s.has("List shows tombstones"):
+		return false
+	case l.State == deadletter.StateArchived && q.State == "" && s.has("List hides what is archived"):
+		return false
+	case s.has("List ignores Where"):
+		return true
+	case s.has("searches for what letters were"):
+		for i := range s.were {
+			if s.were[i].ID == l.ID {
+				l = &s.were[i]
+				break
+			}
+		}
+	}
+	return e.holds(q.Where.Root, l)
 }
 
 func (s *plain) List(ctx context.Context, q deadletter.Query) (deadletter.Page, error) {
@@ -223,6 +268,8 @@ func (s *plain) List(ctx context.Context, q deadletter.Query) (deadletter.Page, 
 		case s.has("List clamps the limit"):
 			q.Limit = min(max(q.Limit, 0), deadletter.MaxLimit)
 		case s.has("List takes any state") && q.State != "":
+		case s.has("List takes any expression") && q.Where.Root != nil:
+			return deadletter.Page{}, nil
 		case s.has("List has an error of its own"):
 			return deadletter.Page{}, errors.New("bad query")
 		default:
@@ -437,7 +484,15 @@ func (s *plain) Update(ctx context.Context, id string, fn func(*deadletter.Lette
 		}
 	}
 	s.letters[at] = n
+	s.note(n, "updated")
 	return err
+}
+
+// note tells what is built on the store of a change.
+func (s *plain) note(l deadletter.Letter, is string) {
+	if s.changed != nil {
+		s.changed(l, is)
+	}
 }
 
 func (s *plain) Delete(ctx context.Context, ids ...string) (int, error) {
@@ -455,6 +510,7 @@ func (s *plain) Delete(ctx context.Context, ids ...string) (int, error) {
 			s.letters = slices.Delete(s.letters, at, min(at+2, len(s.letters)))
 			n++
 		case at >= 0:
+			s.note(s.letters[at], "deleted")
 			s.letters = slices.Delete(s.letters, at, at+1)
 			n++
 			if s.has("Delete of a letter keeps its ID") {

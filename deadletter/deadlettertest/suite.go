@@ -1,5 +1,6 @@
-// Package deadlettertest holds the conformance suite of dead-letter stores:
-// the promises of [deadletter.Store] as tests that any implementation runs.
+// Package deadlettertest holds the conformance suites of dead-letter stores: the
+// promises of [deadletter.Store], and those of [deadletter.Ledger], as tests that
+// any implementation runs.
 //
 //	func TestStore(t *testing.T) {
 //		deadlettertest.Run(t, func(t *testing.T) deadletter.Store {
@@ -33,7 +34,12 @@ const patience = time.Minute
 // callers even if nobody notices a wrong value.
 func Run(t *testing.T, new func(t *testing.T) deadletter.Store) {
 	t.Helper()
-	for _, c := range cases() {
+	run(t, cases(), new)
+}
+
+func run(t *testing.T, cases []testCase, new func(t *testing.T) deadletter.Store) {
+	t.Helper()
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			failures := c.failures(new(t), patience)
 			for _, f := range failures {
@@ -55,7 +61,7 @@ type testCase struct {
 
 func cases() []testCase {
 	var all []testCase
-	for _, group := range [][]testCase{copyCases, addCases, listCases, filterCases, updateCases, deleteCases, contextCases, concurrencyCases} {
+	for _, group := range [][]testCase{copyCases, addCases, listCases, filterCases, searchCases, updateCases, deleteCases, contextCases, concurrencyCases} {
 		all = append(all, group...)
 	}
 	return all

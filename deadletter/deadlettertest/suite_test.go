@@ -30,6 +30,22 @@ var mutants = []struct{ bug, caught string }{
 	{"Update gives a shallow copy", "Update copies"},
 	{"Update keeps what fn made", "Update copies"},
 
+	{"shares the closing on the way in", "Add copies"},
+	{"Get shares the closing", "Get and List copy"},
+	{"List shares the closing", "Get and List copy"},
+	{"keeps the zone of a closing", "times are in UTC"},
+	{"keeps the last closing only", "every field comes back"},
+	{"keeps letters without a fingerprint", "a letter without a fingerprint gets one"},
+
+	{"List shows tombstones", "deleted letters are hidden"},
+	{"List hides what is archived", "deleted letters are hidden"},
+	{"List ignores Where", "a search finds what matches"},
+	{"search is about case", "a search finds what matches"},
+	{"search reads payload numbers as float64", "a search is exact"},
+	{"searches for what letters were", "a search finds what matches now"},
+	{"searches as of the call", "ages are as of Now"},
+	{"List takes any expression", "a wrong search is refused"},
+
 	{"keeps an empty state", "an empty state is open"},
 	{"keeps milliseconds", "every field comes back"},
 	{"keeps the zone", "times are in UTC"},

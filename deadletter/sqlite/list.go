@@ -1,0 +1,116 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"github.com/troupe-go/troupe/deadletter"
+)
+
+// List implements [deadletter.Store]. Pages and totals of topic, subscriber,
+// reason, group and state, in any combination, cost the same whatever the store
+// holds. What the other fields cost is in the documentation of the package.
+func (s *Store) List(ctx context.Context, q deadletter.Query) (deadletter.Page, error) {
+	if err := ctx.Err(); err != nil {
+		return deadletter.Page{}, err
+	}
+	q = q.AsOf(time.Now())
+	if err := q.Validate(); err != nil {
+		return deadletter.Page{}, err
+	}
+	limit := limitOr(q.Limit)
+	page := deadletter.Page{Letters: []deadletter.Letter{}}
+	err := s.read(ctx, func(c *conn) error {
+		seqs, total, err := s.find(ctx, c, q, limit+1)
+		if err != nil {
+			return err
+		}
+		more := len(seqs) > limit
+		if more {
+			seqs = seqs[:limit]
+		}
+		rows, err := readRows(ctx, c, seqs)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			page.Letters = append(page.Letters, r.letter)
+		}
+		page.Total = int(total)
+		if more {
+			page.Next = rows[len(rows)-1].letter.ID
+		}
+		return nil
+	})
+	if err != nil {
+		return deadletter.Page{}, err
+	}
+	return page, nil
+}
+
+func limitOr(limit int) int {
+	if limit == 0 {
+		return deadletter.DefaultLimit
+	}
+	return limit
+}
+
+// find returns the first letters behind q.After, newest first, and how many there
+// are on all pages.
+func (s *Store) find(ctx context.Context, c *conn, q deadletter.Query, limit int) (seqs []int64, total int64, err error) {
+	w := compile(q)
+	defer w.release()
+	sel, err := choose(ctx, c, w)
+	if err != nil || sel.n == 0 {
+		return nil, 0, err
+	}
+	if len(w.letter.terms) == 0 {
+		seqs, err = sel.walk(ctx, c, q.After, limit)
+		return seqs, sel.n, err
+	}
+	f, err := s.counts.of(ctx, c, q, func() (found, error) { return w.count(ctx, c, sel) })
+	if err != nil || f.total == 0 {
+		return nil, 0, err
+	}
+	seqs, err = w.page(ctx, c, sel, f, q.After, limit)
+	return seqs, f.total, err
+}
+
+// IDs implements [deadletter.Ledger].
+func (s *Store) IDs(ctx context.Context, q deadletter.Query) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	q.After, q.Limit = "", 0
+	q = q.AsOf(time.Now())
+	if err := q.Validate(); err != nil {
+		return nil, err
+	}
+	ids := []string{}
+	err := s.read(ctx, func(c *conn) error {
+		w := compile(q)
+		defer w.release()
+		sel, err := choose(ctx, c, w)
+		if err != nil || sel.n == 0 {
+			return err
+		}
+		from, args, err := w.best(ctx, c, sel)
+		if err != nil {
+			return err
+		}
+		err = c.query(ctx, "SELECT l.id "+from, args, func(v []any) error {
+			ids = append(ids, text(v[0]))
+			return ctx.Err()
+		})
+		slices.Sort(ids)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
+}
+
+func unhex(s string) string { b, _ := hex.DecodeString(s); return string(b) }

@@ -1,0 +1,160 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"slices"
+)
+
+// sieve looks at letters, some at a time, and keeps the newest that a query
+// selects, until they are a page and no other can be newer.
+//
+// Letters have numbers, their seq, in the order in which they came; that of their
+// IDs is nearly the same. For each block of 256 the file has the lowest and the
+// highest ID that was ever in it, and the times of failures. So letters are looked
+// at from the last, and what is left is known to be older, or not to fit.
+type sieve struct {
+	c      *conn
+	from   string // with the list of those to look at as its first argument
+	args   []any
+	behind string
+	limit  int
+	kept   []entry
+}
+
+// look keeps those of the letters that the query selects.
+func (s *sieve) look(ctx context.Context, seqs []int64) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return err
+	}
+	args := append([]any{string(list)}, s.args...)
+	err = s.c.query(ctx, "SELECT l.id, l.seq "+s.from, args, func(v []any) error {
+		s.kept = append(s.kept, entry{id: text(v[0]), seq: v[1].(int64)})
+		return nil
+	})
+	slices.SortFunc(s.kept, newestFirst)
+	s.kept = slices.CompactFunc(s.kept, func(a, b entry) bool { return a.seq == b.seq })
+	s.kept = s.kept[:min(len(s.kept), s.limit)]
+	return err
+}
+
+// newest reports whether no letter up to that seq is newer than those kept.
+func (s *sieve) newest(ctx context.Context, last int64) (bool, error) {
+	if len(s.kept) < s.limit {
+		return false, nil
+	}
+	high, err := s.c.textOf(ctx, "SELECT max(high) FROM blocks WHERE block <= ?", last>>blockBits)
+	return high < s.kept[s.limit-1].id, err
+}
+
+// start returns the last seq that may be behind the ID.
+func (s *sieve) start(ctx context.Context) (int64, error) {
+	if s.behind == "" {
+		return math.MaxInt64, nil
+	}
+	block, err := s.c.number(ctx, "SELECT coalesce(max(block), -1) FROM blocks WHERE low < ?", s.behind)
+	return (block+1)<<blockBits - 1, err
+}
+
+const (
+	firstLook = 64
+	mostLook  = 1024
+)
+
+// text looks at what the full-text index finds, and at what it does not know yet.
+func (s *sieve) text(ctx context.Context, w *where) error {
+	upTo, err := watermark(ctx, s.c)
+	if err != nil {
+		return err
+	}
+	stale, err := numbers(ctx, s.c, "SELECT seq FROM stale")
+	if err != nil {
+		return err
+	}
+	if err := s.look(ctx, stale); err != nil {
+		return err
+	}
+	last, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	for step := firstLook; ; step = min(2*step, mostLook) {
+		var seqs []int64
+		tail := last > upTo
+		if tail {
+			seqs, err = numbers(ctx, s.c, "SELECT seq FROM letter_rows WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ?", upTo, last, step)
+		} else {
+			seqs, err = numbers(ctx, s.c, "SELECT rowid FROM texts WHERE texts MATCH ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?", match(w.needles), last, step)
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.look(ctx, seqs); err != nil {
+			return err
+		}
+		switch {
+		case len(seqs) == step:
+			last = seqs[len(seqs)-1] - 1
+		case tail:
+			last = upTo
+		default:
+			return nil
+		}
+		if done, err := s.newest(ctx, last); done || err != nil {
+			return err
+		}
+	}
+}
+
+// walk looks at the letters of few kinds, newest first.
+func (s *sieve) walk(ctx context.Context, sel *selection) error {
+	m := sel.merge(s.behind)
+	for step := max(firstLook, s.limit); len(s.kept) < s.limit; step = min(2*step, mostLook) {
+		seqs, err := m.take(ctx, s.c, step, nil, -1)
+		if err != nil || len(seqs) == 0 {
+			return err
+		}
+		if err := s.look(ctx, seqs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blocks looks at all letters of those blocks whose times fit.
+func (s *sieve) blocks(ctx context.Context, w *where) error {
+	last, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	cond := condition{}
+	cond.add("block <= ?", last>>blockBits)
+	for _, b := range w.bounds {
+		cond.add(b.sql, b.args...)
+	}
+	for step := 1; ; step = min(2*step, 16) {
+		// One more than is looked at now says whether there is more.
+		blocks, err := numbers(ctx, s.c, "SELECT block FROM blocks WHERE "+cond.sql()+" ORDER BY block DESC LIMIT ?", append(cond.args, step+1)...)
+		if err != nil {
+			return err
+		}
+		var seqs []int64
+		for _, b := range blocks[:min(step, len(blocks))] {
+			for seq := b << blockBits; seq < (b+1)<<blockBits; seq++ {
+				seqs = append(seqs, seq)
+			}
+		}
+		if err := s.look(ctx, seqs); err != nil || len(blocks) <= step {
+			return err
+		}
+		cond.args[0] = blocks[step]
+		if done, err := s.newest(ctx, (blocks[step]+1)<<blockBits-1); done || err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package sqlite
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/troupe-go/troupe/deadletter/search"
+)
+
+// The full-text index is filled when there is nothing else to write: it costs
+// more than all the rest of an Add. A search looks into the index for letters up
+// to the watermark, and at those behind it, and the stale ones whose text has
+// changed since, one by one; so it finds what is there at any moment.
+
+// indexStep is how many letters are indexed in one transaction, if no change
+// comes in between.
+const indexStep = 1024
+
+// behind reports whether there are letters to index.
+func (s *Store) behind() bool {
+	w := &s.writer
+	return w.c != nil && (w.indexed < w.next-1 || w.stale > 0) && time.Now().After(w.rest)
+}
+
+// index brings some letters into the full-text index, until a change waits.
+func (s *Store) index(t *tx) error {
+	w := &s.writer
+	type body struct {
+		seq  int64
+		text string
+	}
+	var bodies []body
+	read := func(v []any) error {
+		payload, _ := v[2].([]byte)
+		bodies = append(bodies, body{v[0].(int64), indexed(text(v[1]), payload)})
+		return nil
+	}
+	if w.indexed >= w.next-1 {
+		return s.indexStale(t)
+	}
+	upTo := w.indexed
+	for upTo < w.next-1 && upTo < w.indexed+indexStep && (upTo == w.indexed || len(s.jobs) == 0) {
+		bodies = bodies[:0]
+		end := min(upTo+32, w.next-1)
+		if err := t.query("SELECT seq, error, payload FROM letter_rows WHERE seq > ? AND seq <= ?", []any{upTo, end}, read); err != nil {
+			return err
+		}
+		for _, b := range bodies {
+			if err := t.do("INSERT INTO texts (rowid, body) VALUES (?, ?)", b.seq, b.text); err != nil {
+				return err
+			}
+		}
+		upTo = end
+	}
+	t.after = append(t.after, func() { w.indexed = upTo })
+	return t.do("UPDATE counters SET n = ? WHERE name = 'indexed'", upTo)
+}
+
+// indexStale indexes letters again whose text has changed.
+func (s *Store) indexStale(t *tx) error {
+	w := &s.writer
+	type body struct {
+		seq  int64
+		text any
+	}
+	var bodies []body
+	err := t.query("SELECT s.seq, l.error, l.payload FROM stale s LEFT JOIN letter_rows l ON l.seq = s.seq LIMIT ?", []any{indexStep / 8}, func(v []any) error {
+		b := body{seq: v[0].(int64)}
+		if v[1] != nil {
+			payload, _ := v[2].([]byte)
+			b.text = indexed(text(v[1]), payload)
+		}
+		bodies = append(bodies, b)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, b := range bodies {
+		if err := t.do("DELETE FROM texts WHERE rowid = ?", b.seq); err != nil {
+			return err
+		}
+		if b.text != nil {
+			if err := t.do("INSERT INTO texts (rowid, body) VALUES (?, ?)", b.seq, b.text); err != nil {
+				return err
+			}
+		}
+		if err := t.do("DELETE FROM stale WHERE seq = ?", b.seq); err != nil {
+			return err
+		}
+	}
+	left, err := t.number("SELECT count(*) FROM stale")
+	t.after = append(t.after, func() { w.stale = left })
+	return err
+}
+
+// indexed is the text of a letter for the index, of which each run of three
+// characters is found. Both halves are folded as Contains folds them. What is no
+// UTF-8, and zero, which the index would skip, become blanks: no needle that is
+// looked for in the index has them.
+func indexed(message string, payload []byte) string {
+	both := search.Fold(message) + " " + search.Fold(string(payload))
+	return strings.ReplaceAll(strings.ToValidUTF8(both, " "), "\x00", " ")
+}
+
+// match is the query of the index for letters that have all the needles: every
+// run of three characters of each, which the index joins faster than it looks
+// for whole texts.
+func match(needles []string) string {
+	seen := map[string]bool{}
+	var terms []string
+	for _, n := range needles {
+		runes := []rune(n)
+		for i := 0; i+minNeedle <= len(runes); i++ {
+			term := string(runes[i : i+minNeedle])
+			if !seen[term] {
+				seen[term] = true
+				terms = append(terms, fmt.Sprintf(`"%s"`, strings.ReplaceAll(term, `"`, `""`)))
+			}
+		}
+	}
+	return strings.Join(terms, " ")
+}

@@ -58,6 +58,14 @@ func memory(t testing.TB) deadletter.Ledger {
 // fails until does says otherwise.
 func newWorld(t *testing.T, ledger deadletter.Ledger, cfg ops.Config, sub ...topics.SubscriberConfig) *world {
 	t.Helper()
+	w := newShop(t, ledger, sub...)
+	w.open(cfg)
+	return w
+}
+
+// newShop is newWorld without a desk.
+func newShop(t *testing.T, ledger deadletter.Ledger, sub ...topics.SubscriberConfig) *world {
+	t.Helper()
 	if ledger == nil {
 		ledger = memory(t)
 	}
@@ -74,7 +82,6 @@ func newWorld(t *testing.T, ledger deadletter.Ledger, cfg ops.Config, sub ...top
 	if w.sub, err = w.topic.Subscribe("billing", w.receive, c); err != nil {
 		t.Fatal(err)
 	}
-	w.open(cfg)
 	return w
 }
 

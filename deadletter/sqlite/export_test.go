@@ -17,8 +17,12 @@ func (s *Store) Indexed(ctx context.Context) error {
 	return nil
 }
 
-// FewLetters lets tests of few letters use what is for many.
-var FewLetters = &fewLetters
+// ForMany lets tests of few letters use what is for many.
+func ForMany() (restore func()) {
+	letters, kinds := fewLetters, fewKinds
+	fewLetters, fewKinds = 1, 1
+	return func() { fewLetters, fewKinds = letters, kinds }
+}
 
 // Pragma sets something of the writer's connection.
 func (s *Store) Pragma(ctx context.Context, set string) error {

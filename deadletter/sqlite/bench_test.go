@@ -2,9 +2,11 @@ package sqlite_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,20 +47,28 @@ func BenchmarkAdd(b *testing.B) {
 	for _, size := range []int{1, 32, 256, 1024} {
 		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
 			s := open(b, sqlite.Config{})
-			batch := make([]deadletter.Letter, size)
+			// The letters are made before: their making is not the store's.
+			const made = 64 << 10
+			all := make([]deadletter.Letter, made)
+			for i := range all {
+				all[i] = typical(i, time.Now())
+			}
 			n := 0
-			start := time.Now()
+			used := processorTime()
 			b.ReportAllocs()
 			for b.Loop() {
+				at := n % (made - size)
+				batch := all[at : at+size]
 				for i := range batch {
-					batch[i] = typical(n, start.Add(time.Duration(n)*time.Microsecond))
-					n++
+					batch[i].ID = deadletter.NewID(time.Now())
 				}
 				if err := s.Add(b.Context(), batch); err != nil {
 					b.Fatal(err)
 				}
+				n += size
 			}
 			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "letters/s")
+			b.ReportMetric(float64((processorTime()-used).Microseconds())/float64(n), "cpu-µs/letter")
 			p, err := s.List(context.Background(), deadletter.Query{Limit: 1})
 			if err != nil || p.Total != n {
 				b.Fatalf("List: Total %d, %v, want %d", p.Total, err, n)
@@ -67,5 +77,89 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-var _ = os.Getenv
-var _ = filepath.Join
+// Updates that come together share a transaction.
+func BenchmarkUpdate(b *testing.B) {
+	for _, workers := range []int{1, 8, 64} {
+		b.Run(fmt.Sprintf("goroutines=%d", workers), func(b *testing.B) {
+			s := open(b, sqlite.Config{})
+			mustAdd(b, s, letters(0, 10_000))
+			if err := s.Indexed(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			var next, failed atomic.Int64
+			b.ReportAllocs()
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			for range workers {
+				wg.Go(func() {
+					for {
+						n := int(next.Add(1)) - 1
+						if n >= b.N {
+							return
+						}
+						err := s.Update(context.Background(), numbered(n%10_000).ID, func(l *deadletter.Letter) error {
+							if l.State == deadletter.StateOpen {
+								_, err := l.BeginRedrive("ada", 1, day)
+								return err
+							}
+							return l.EndRedrive(deadletter.OutcomeAborted, "", day)
+						})
+						if err != nil {
+							failed.Add(1)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "updates/s")
+			if failed.Load() > 0 {
+				b.Fatalf("%d updates failed", failed.Load())
+			}
+		})
+	}
+}
+
+// Change is the same, of many letters at once.
+func BenchmarkChange(b *testing.B) {
+	s := open(b, sqlite.Config{})
+	mustAdd(b, s, letters(0, 10_000))
+	if err := s.Indexed(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	ids, err := s.IDs(b.Context(), deadletter.Query{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	for b.Loop() {
+		results, err := s.Change(b.Context(), ids, func(l *deadletter.Letter) error {
+			if l.State == deadletter.StateOpen {
+				return l.Archive(deadletter.Closing{By: "ada", At: day})
+			}
+			return l.Restore()
+		})
+		if err := errors.Join(append(results, err)...); err != nil {
+			b.Fatal(err)
+		}
+		n += len(ids)
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "letters/s")
+}
+
+// An operation with a million items is one transaction.
+func BenchmarkAddOperation(b *testing.B) {
+	s := open(b, sqlite.Config{})
+	ids := make([]string, 1_000_000)
+	for i := range ids {
+		ids[i] = deadletter.NewID(day)
+	}
+	for b.Loop() {
+		op := deadletter.Operation{ID: deadletter.NewID(day), Kind: "redrive", CreatedAt: day}
+		if err := s.AddOperation(b.Context(), op, ids); err != nil {
+			b.Fatal(err)
+		}
+		if got, err := s.Operation(b.Context(), op.ID); err != nil || got.Items[deadletter.ItemPending] != len(ids) {
+			b.Fatalf("Operation = %v, %v", got.Items, err)
+		}
+	}
+}

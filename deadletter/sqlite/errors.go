@@ -95,3 +95,17 @@ func fault(path string, err error) error {
 	}
 	return wrap(errors.New("sqlite"), "")
 }
+
+// ofFile reports whether the failure is of the file rather than of what was asked
+// or of the room.
+func ofFile(err error) bool {
+	var from *sqlite.Error
+	if !errors.As(err, &from) {
+		return false
+	}
+	switch from.Code() & 0xff {
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return true
+	}
+	return false
+}

@@ -166,21 +166,31 @@ func sum[K comparable](counts map[K]int) (n int) {
 	return n
 }
 
-// sparks counts the failures of the groups of a page.
+// sparks counts the failures of the groups of a page, of letters in any state.
 func sparks(ctx context.Context, c *conn, groups []deadletter.Group, q deadletter.GroupQuery) error {
-	for i := range groups {
-		t, err := deadletter.NewTimeline(q.SparkSince, q.Letters.Now, q.Spark)
-		if err != nil {
-			return err
-		}
-		spans, err := histogram(ctx, c, t, "last_failed_at",
-			"FROM letter_rows l WHERE l.class IN (SELECT class FROM classes WHERE fingerprint = ?)", []any{groups[i].Fingerprint}, q.SparkSince, q.Letters.Now)
-		if err != nil {
-			return err
-		}
-		groups[i].Spark = spans
+	if len(groups) == 0 {
+		return nil
 	}
-	return nil
+	t, err := deadletter.NewTimeline(q.SparkSince, q.Letters.Now, q.Spark)
+	if err != nil {
+		return err
+	}
+	of := map[string]*deadletter.Group{}
+	args := []any{nanos(q.SparkSince), int64(t.Width()), q.Spark - 1}
+	for i := range groups {
+		groups[i].Spark = make([]int, q.Spark)
+		of[groups[i].Fingerprint] = &groups[i]
+		args = append(args, groups[i].Fingerprint)
+	}
+	args = append(args, nanos(q.SparkSince), nanos(q.Letters.Now))
+	return c.query(ctx, `SELECT c.fingerprint, s.span, s.n FROM (
+			SELECT l.class AS class, min((l.last_failed_at - ?) / ?, ?) AS span, count(*) AS n FROM letter_rows l INDEXED BY letter_rows_failed
+			WHERE l.class IN (SELECT class FROM classes WHERE fingerprint IN (`+marks(len(groups))+`))
+			AND l.state IN (`+stateList(allStates)+`) AND l.last_failed_at >= ? AND l.last_failed_at < ? GROUP BY 1, 2
+		) s CROSS JOIN classes c ON c.class = s.class`, args, func(v []any) error {
+		of[text(v[0])].Spark[number(v[1])] += number(v[2])
+		return nil
+	})
 }
 
 // Group implements [deadletter.Ledger].

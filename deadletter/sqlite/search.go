@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -130,11 +131,7 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 		}
 		return seqsOf(rest[:min(limit, len(rest))]), nil
 	}
-	s := &sieve{c: c, behind: behind, limit: limit}
-	s.from, s.args = w.from(sel, fromList)
-	if behind != "" {
-		s.from, s.args = s.from+" AND l.id < ?", append(s.args, behind)
-	}
+	s := w.sieve(c, sel, behind, limit)
 	var err error
 	switch {
 	case sel.kinds != nil && len(sel.kinds) <= fewKinds && (len(w.needles) == 0 || sel.n < sel.all/20):
@@ -142,7 +139,7 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 	case len(w.needles) > 0:
 		err = s.text(ctx, w)
 	default:
-		err = s.blocks(ctx, w)
+		_, err = s.blocks(ctx, w, math.MaxInt)
 	}
 	return seqsOf(s.kept), err
 }

@@ -264,7 +264,12 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 		return fmt.Errorf("sqlite: backup: %w", err)
 	}
 	err = s.readers.outside(ctx, func(c *conn) error {
-		return c.query(ctx, "VACUUM INTO ?", []any{path}, func([]any) error { return nil })
+		// The connection is of the file that is open, also if that has no name any
+		// more; that it only reads would stop the copy as well.
+		if err := c.script("PRAGMA query_only = 0"); err != nil {
+			return err
+		}
+		return errors.Join(c.query(ctx, "VACUUM INTO ?", []any{path}, func([]any) error { return nil }), c.script("PRAGMA query_only = 1"))
 	})
 	if err != nil {
 		os.Remove(path)

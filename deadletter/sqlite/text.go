@@ -13,14 +13,51 @@ import (
 // to the watermark, and at those behind it, and the stale ones whose text has
 // changed since, one by one; so it finds what is there at any moment.
 
-// indexStep is how many letters are indexed in one transaction, if no change
-// comes in between.
-const indexStep = 1024
+const (
+	// indexStep is how many letters are indexed in one transaction, if no change
+	// comes in between.
+	indexStep = 1024
+	// quiet is how long nothing was written before letters are indexed: the
+	// pauses between the batches of a burst are no time to spare.
+	quiet = 25 * time.Millisecond
+	// longTail is how many letters may wait for that. With more, they are indexed
+	// in every pause, unless changes take more than busy of the time.
+	longTail = 20_000
+	busy     = 0.6
+)
 
 // behind reports whether there are letters to index.
 func (s *Store) behind() bool {
 	w := &s.writer
-	return w.c != nil && (w.indexed < w.next-1 || w.stale > 0) && time.Now().After(w.rest)
+	return w.c != nil && (w.indexed < w.next-1 || w.stale > 0)
+}
+
+// indexIn is how long the writer waits for changes before it indexes letters, or
+// negative if there are none.
+func (s *Store) indexIn(now time.Time) time.Duration {
+	w := &s.writer
+	switch {
+	case !s.behind():
+		return -1
+	case now.Before(w.rest):
+		return w.rest.Sub(now)
+	case w.next-w.indexed > longTail && w.load < busy:
+		return 0
+	}
+	return max(0, w.wrote.Add(quiet).Sub(now))
+}
+
+// worked notes how long changes took, for the load.
+func (w *writer) worked(from, until time.Time) {
+	w.wrote = until
+	if w.windowFrom.IsZero() {
+		w.windowFrom = from
+	}
+	w.working += until.Sub(from)
+	if window := until.Sub(w.windowFrom); window > 500*time.Millisecond {
+		w.load = float64(w.working) / float64(window)
+		w.windowFrom, w.working = until, 0
+	}
 }
 
 // index brings some letters into the full-text index, until a change waits.
@@ -42,7 +79,7 @@ func (s *Store) index(t *tx) error {
 	upTo := w.indexed
 	for upTo < w.next-1 && upTo < w.indexed+indexStep && (upTo == w.indexed || len(s.jobs) == 0) {
 		bodies = bodies[:0]
-		end := min(upTo+32, w.next-1)
+		end := min(upTo+16, w.next-1)
 		if err := t.query("SELECT seq, error, payload FROM letter_rows WHERE seq > ? AND seq <= ?", []any{upTo, end}, read); err != nil {
 			return err
 		}
@@ -53,7 +90,7 @@ func (s *Store) index(t *tx) error {
 		}
 		upTo = end
 	}
-	t.after = append(t.after, func() { w.indexed = upTo })
+	w.indexed = upTo // rollback reads it again
 	return t.do("UPDATE counters SET n = ? WHERE name = 'indexed'", upTo)
 }
 
@@ -90,8 +127,7 @@ func (s *Store) indexStale(t *tx) error {
 			return err
 		}
 	}
-	left, err := t.number("SELECT count(*) FROM stale")
-	t.after = append(t.after, func() { w.stale = left })
+	w.stale, err = t.number("SELECT count(*) FROM stale")
 	return err
 }
 

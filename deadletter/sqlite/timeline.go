@@ -30,15 +30,11 @@ func (s *Store) Timeline(ctx context.Context, q deadletter.Query, from, until ti
 		if err != nil || sel.n == 0 {
 			return err
 		}
-		where, args, err := w.best(ctx, c, sel)
+		failed, err := w.histogram(ctx, c, sel, t, "last_failed_at", from, until)
 		if err != nil {
 			return err
 		}
-		failed, err := histogram(ctx, c, t, "last_failed_at", where, args, from, until)
-		if err != nil {
-			return err
-		}
-		resolved, err := histogram(ctx, c, t, "resolved_at", where, args, from, until)
+		resolved, err := w.histogram(ctx, c, sel, t, "resolved_at", from, until)
 		if err != nil {
 			return err
 		}
@@ -53,11 +49,26 @@ func (s *Store) Timeline(ctx context.Context, q deadletter.Query, from, until ti
 	return all, nil
 }
 
+// byTime are the indexes of times, which have all that a query needs that asks
+// for no more than classes and states.
+var byTime = map[string]string{
+	"last_failed_at": "letter_rows l INDEXED BY letter_rows_failed",
+	"resolved_at":    "letter_rows l INDEXED BY letter_rows_resolved",
+}
+
 // histogram counts letters by a time, in the spans of a timeline.
-func histogram(ctx context.Context, c *conn, t *deadletter.Timeline, column, from string, args []any, since, until time.Time) ([]int, error) {
+func (w *where) histogram(ctx context.Context, c *conn, sel *selection, t *deadletter.Timeline, column string, since, until time.Time) ([]int, error) {
 	counts := make([]int, len(t.Spans()))
+	from, args := w.from(sel, byTime[column])
+	if len(w.letter.terms) > 0 {
+		var err error
+		if from, args, err = w.best(ctx, c, sel); err != nil {
+			return nil, err
+		}
+	}
 	first := nanos(since)
-	sql := "SELECT min((l." + column + " - ?) / ?, ?), count(*) " + from + " AND l." + column + " >= ? AND l." + column + " < ? GROUP BY 1"
+	sql := "SELECT min((l." + column + " - ?) / ?, ?), count(*) " + from +
+		" AND l." + column + " IS NOT NULL AND l." + column + " >= ? AND l." + column + " < ? GROUP BY 1"
 	all := append([]any{first, int64(t.Width()), len(counts) - 1}, args...)
 	err := c.query(ctx, sql, append(all, first, nanos(until)), func(v []any) error {
 		counts[number(v[0])] += number(v[1])

@@ -19,8 +19,13 @@ type writer struct {
 	classes map[classKey]int64 // some of those in the file
 	stale   int64              // letters to index again
 	rest    time.Time          // no indexing before, after a failure
-	due     int64              // when the first deleted letter has to go, as of open
-	added   int64              // letters since the last look at retention
+	wrote   time.Time          // when the last change ended
+	// load is the part of the time that changes took, in the last window.
+	load       float64
+	windowFrom time.Time
+	working    time.Duration
+	due        int64 // when the first deleted letter has to go, as of open
+	added      int64 // letters since the last look at retention
 }
 
 type classKey struct{ topic, subscriber, reason, fingerprint string }
@@ -66,11 +71,11 @@ func (w *writer) prepare(c *conn, path string) error {
 	if mode != "wal" {
 		return fmt.Errorf("the disk does not support the journal that is needed: it is %s, not wal", mode)
 	}
-	// FULL waits for the disk at every commit. A checkpoint moves 32 MiB: the
+	// FULL waits for the disk at every commit. A checkpoint moves 64 MiB: the
 	// pages of the indexes that a burst writes again and again go to the file
 	// once.
 	err = c.script("PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; " +
-		"PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864")
+		"PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864")
 	if err != nil {
 		return err
 	}
@@ -104,6 +109,8 @@ func (s *Store) run() {
 	defer s.shut()
 	sweep := time.NewTimer(s.cfg.Sweep)
 	defer sweep.Stop()
+	spare := time.NewTimer(0)
+	defer spare.Stop()
 	for {
 		// Retention is due also while changes never end; the full-text index, for
 		// which search makes up, has the time that is left.
@@ -116,30 +123,26 @@ func (s *Store) run() {
 			sweep.Reset(pause)
 		default:
 		}
-		var index <-chan struct{}
-		if s.behind() {
-			index = ready
-		}
 		select {
 		case j, ok := <-s.jobs:
 			if !ok {
 				return
 			}
-			s.commit(s.gather(j))
-			// A burst does not wait for the next sweep to be bounded.
-			if s.writer.added > sweepStep && s.cfg.Retention.bounded() {
-				s.writer.added = 0
-				sweep.Reset(0)
-			}
+			s.serve(j, sweep)
 			continue
 		default:
 		}
+		var index <-chan time.Time
+		if in := s.indexIn(time.Now()); in >= 0 {
+			spare.Reset(in)
+			index = spare.C
+		}
 		select {
 		case j, ok := <-s.jobs:
 			if !ok {
 				return
 			}
-			s.commit(s.gather(j))
+			s.serve(j, sweep)
 		case <-index:
 			s.background(s.index)
 		case <-sweep.C:
@@ -148,7 +151,17 @@ func (s *Store) run() {
 	}
 }
 
-var ready = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+// serve makes the change of a job and of those that wait with it.
+func (s *Store) serve(j *job, sweep *time.Timer) {
+	from := time.Now()
+	s.commit(s.gather(j))
+	s.writer.worked(from, time.Now())
+	// A burst does not wait for the next sweep to be bounded.
+	if s.writer.added > sweepStep && s.cfg.Retention.bounded() {
+		s.writer.added = 0
+		sweep.Reset(0)
+	}
+}
 
 // shut closes everything. With the last connection the engine moves its log into
 // the file.
@@ -256,7 +269,7 @@ func (s *Store) transact(fn func(*tx) error) error {
 		}
 	}
 	if err != nil {
-		s.rollback()
+		s.rollback(err)
 		return err
 	}
 	for _, did := range t.after {
@@ -268,17 +281,19 @@ func (s *Store) transact(fn func(*tx) error) error {
 
 // rollback brings the connection and what is remembered of the file back to
 // where they were.
-func (s *Store) rollback() {
+func (s *Store) rollback(why error) {
 	w := &s.writer
 	clear(w.classes)
 	// Some failures have ended the transaction already.
-	err := w.c.do("ROLLBACK")
-	if n, nerr := w.c.number(context.Background(), "SELECT n FROM counters WHERE name = 'indexed'"); nerr == nil {
-		w.indexed = n
-	} else {
-		err = nerr
+	_ = w.c.do("ROLLBACK")
+	n, err := w.c.number(context.Background(), "SELECT n FROM counters WHERE name = 'indexed'")
+	w.indexed = n
+	if n, serr := w.c.number(context.Background(), "SELECT count(*) FROM stale"); serr == nil {
+		w.stale = n
 	}
-	if err != nil && !w.c.usable() {
+	// What a connection knows of a file that cannot be read or written does not
+	// heal with the file; a new one does.
+	if err != nil || !w.c.usable() || ofFile(why) {
 		s.leave(w.c)
 		w.c = nil
 	}

@@ -1,6 +1,19 @@
 package sqlite_test
 
-import "os"
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childEnv); path != "" {
+		child(path)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func tempDir() string {
 	dir, err := os.MkdirTemp("", "troupe-sqlite-")

@@ -35,7 +35,8 @@ func usersOwn(function, file string) bool {
 	}
 	if rest, ok := strings.CutPrefix(function, "github.com/troupe-go/troupe/"); ok {
 		// Programs and tests in Troupe's own repository are users of it.
-		return strings.HasPrefix(rest, "examples/") || strings.HasPrefix(rest, "cmd/") || strings.Contains(rest, "_test.")
+		return strings.HasPrefix(rest, "examples/") || strings.HasPrefix(rest, "cmd/") ||
+			strings.HasPrefix(rest, "console/browsertest.") || strings.Contains(rest, "_test.")
 	}
 	first := function
 	if i := strings.IndexAny(first, "/.("); i >= 0 {

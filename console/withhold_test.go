@@ -77,7 +77,9 @@ func TestWithoutPayloadNothingOfItLeaves(t *testing.T) {
 
 // TestTopicsThatMayNotBeSeen leaves them out of everything.
 func TestTopicsThatMayNotBeSeen(t *testing.T) {
-	w := newWorld(t, console.Config{Sample: console.NoSamples, Authorize: except(func(a console.Action) bool { return a.Topic == "vault" || a.Topic == console.AllTopics && a.Right != console.Payload })})
+	w := newWorld(t, console.Config{Sample: console.NoSamples, Authorize: except(func(a console.Action) bool {
+		return a.Topic == "vault" || a.Topic == console.AllTopics && a.Right != console.Payload
+	})})
 	vault := w.ids("vault")
 	for _, path := range []string{"overview", "tree", "subscribers", "topics", "groups?query=*", "letters"} {
 		status, text := w.get(path)

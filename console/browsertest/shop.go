@@ -59,7 +59,9 @@ func NewShop(cfg console.Config) (*Shop, error) {
 	}
 	s.Desk, err = ops.New(s.Runtime, ops.Config{Fixes: []ops.Fix{{
 		Name: "currency", About: "writes amounts with a currency",
-		Do: func(_ context.Context, l deadletter.Letter) ([]byte, error) { return l.Payload, errors.New("no amount") },
+		Do: func(_ context.Context, l deadletter.Letter) ([]byte, error) {
+			return l.Payload, errors.New("no amount")
+		},
 	}}})
 	if err != nil {
 		return nil, err
@@ -96,7 +98,7 @@ func (s *Shop) bill(ctx context.Context, o Order) error {
 		}
 	}
 	if s.Broken.Load() && o.Amount != "12.50 EUR" {
-		return fmt.Errorf("billing order %d for %s: %w", o.ID, o.Customer, ErrGateway)
+		return fmt.Errorf("charge order %d: %w", o.ID, ErrGateway)
 	}
 	s.Billed.Add(1)
 	return nil
@@ -116,7 +118,7 @@ func (s *Shop) Place(ctx context.Context, n int) error {
 	for i := range n {
 		o := Order{
 			ID: 9007199254740993 + uint64(i), Customer: customers[i%len(customers)], Amount: fmt.Sprintf("%d.90", 10+i%50),
-			Items: []Item{{"tea-7", 1 + i%3}, {"kettle", 1}}, Notes: map[string]string{"gift": "no", "greeting": "Grüße, 世界 <b>bold</b>"},
+			Items: []Item{{"tea-7", 1 + i%3}, {"kettle", 1}}, Notes: map[string]string{"gift": "no", "greeting": "Grüße, żółw <b>bold</b>"},
 		}
 		if err := s.Placed.Publish(ctx, o); err != nil {
 			return err

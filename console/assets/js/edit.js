@@ -78,7 +78,7 @@ export async function editDialog(id) {
       s.err ? problem(s.err) : null,
       h('div', { class: 'stack' }, h('span', { class: 'label' }, 'What changes'), s.diff?.length ? diffTable(s.diff) : h('span', { class: 'dim' }, s.text === was && s.headers === heads ? 'Nothing yet.' : 'Nothing.')),
       h('fieldset', { class: 'plan row wrap' }, h('legend', { class: 'label' }, 'Attempts'), ['one', 'fresh'].map((b) => h('label', { class: 'choice' }, h('input', { type: 'radio', name: 'budget', value: b, checked: s.budget === b, onchange: () => ((s.budget = b), d.update()) }), b === 'one' ? 'One attempt' : 'Fresh budget'))),
-      h('div', { class: 'keys' }, whoWhy(s)),
+      h('div', { class: 'pair' }, whoWhy(s)),
     ],
     actions: (d) => [button('Cancel', d.close), button(s.busy ? 'Sending…' : 'Send in its place', null, { kind: 'main', type: 'submit', disabled: s.busy || Boolean(s.problem) })],
   });

@@ -66,6 +66,8 @@ async function navigate() {
   }
 }
 
+const rowKey = (r) => r && (r.id || r.fingerprint || r.letter || `${r.topic}\n${r.name}`);
+
 async function load() {
   clearTimeout(state.timer);
   state.abort?.abort();
@@ -76,6 +78,12 @@ async function load() {
   try {
     const data = await page.load(params, abort.signal);
     if (abort !== state.abort) return;
+    if (state.data && app.cursor >= 0) {
+      // The row that the keyboard is at stays so, wherever it has moved.
+      const at = rowKey(page.rows?.(state.data)[app.cursor]);
+      const now = page.rows(data).findIndex((r) => rowKey(r) === at);
+      app.cursor = now >= 0 ? now : Math.min(app.cursor, page.rows(data).length - 1);
+    }
     state.data = data;
     state.error = null;
     state.failing = 0;

@@ -210,7 +210,7 @@ export const letter = {
 
 function stack(l, p) {
   const mine = new Set(l.user_frames || []);
-  const lines = l.stack.split('\n');
+  const lines = l.stack.trimEnd().split('\n');
   const rows = lines.map((text, i) => ({ text, mine: mine.has(i), fn: !text.startsWith('\t') }));
   const only = mine.size && !p.stack;
   const shown = only ? rows.filter((r) => r.mine) : rows;

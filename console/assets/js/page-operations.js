@@ -71,13 +71,13 @@ export const operation = {
       h('div', { class: 'page-head' },
         h('div', {}, h('h1', {}, `${op.kind[0].toUpperCase()}${op.kind.slice(1)} of ${letters(op.total)}`), h('div', { class: 'sub' }, opTag(op.state), op.by ? h('span', {}, 'by ', op.by) : null, h('span', {}, 'began ', whenAgo(op.created_at)), isSet(op.ended_at) ? h('span', {}, `took ${span((Date.parse(op.ended_at) - Date.parse(op.created_at)) * 1e6)}`) : null, op.why ? h('span', { class: 'break' }, '“', op.why, '”') : null)),
         may('mutate') && !over ? h('div', { class: 'row wrap' }, op.state === 'running' ? button('Pause', () => act(op, 'pause'), { key: 'p' }) : button('Resume', () => act(op, 'resume'), { kind: 'main', key: 'p' }), op.kind === 'redrive' ? button('Rate…', () => rateDialog(op)) : null, button('Cancel…', () => cancelDialog(op), { kind: 'danger' })) : null),
-      op.stopped ? h('div', { class: 'note bad', role: 'status' }, h('b', {}, 'Stopped. '), op.stopped, may('mutate') ? ' What is pending has not been touched: look at what failed, then resume or cancel.' : '') : null,
+      op.stopped ? h('div', { class: 'note bad', role: 'status' }, h('b', {}, 'Stopped. '), op.stopped.replace(/\.?$/, '. '), may('mutate') ? 'What is pending has not been touched: look at what failed, then resume or cancel.' : '') : null,
       item.in_doubt ? h('div', { class: 'note' }, `${letters(item.in_doubt)} in doubt: the process ended while they were under way. Their handlers may have succeeded.`) : null,
       card(h('span', { class: 'tabular' }, `${num(ended)} of ${num(op.total)}`), h('div', { class: 'body stack' }, plan.steps?.length ? steps(op, plan) : null, progress(op), legend(op)),
         h('span', { class: 'dim tabular' }, over ? '' : [op.rate ? `${figure(op.rate)}/s` : '', op.eta_ns ? `about ${span(op.eta_ns)} left` : ''].filter(Boolean).join(' · '))),
       h('div', { class: 'two' },
         card('Letters', [items.items.length ? h('div', { class: 'scroll' }, h('table', { class: 'fold-rows' }, h('thead', {}, h('tr', {}, h('th', { class: 'num' }, '#'), h('th', {}, 'Letter'), h('th', {}, 'Result'), h('th', {}, 'Ended'), h('th', {}, 'Error'))),
-          h('tbody', {}, items.items.map((x, i) => h('tr', { key: x.position, class: 'link' + (i === app.cursor ? ' at' : ''), onclick: (e) => e.target.closest('a') || app.go('letter', { id: x.letter }) }, h('td', { class: 'num off' }, num(x.position + 1)), h('td', { class: 'mono wide break' }, h('a', { href: link('letter', { id: x.letter }) }, x.letter)), h('td', {}, tag(x.state, names[x.state])), h('td', {}, when(x.ended_at)), h('td', { class: 'wide error-text' }, x.error)))))) : empty('None', 'No letter has that result.', { slim: true }),
+          h('tbody', {}, items.items.map((x, i) => h('tr', { key: x.position, class: 'link' + (i === app.cursor ? ' at' : ''), onclick: (e) => e.target.closest('a') || app.go('letter', { id: x.letter }) }, h('td', { class: 'num off' }, num(x.position + 1)), h('td', { class: 'mono wide nowrap' }, h('a', { href: link('letter', { id: x.letter }) }, x.letter)), h('td', {}, tag(x.state, names[x.state])), h('td', {}, when(x.ended_at)), h('td', { class: 'wide error-text' }, x.error)))))) : empty('None', 'No letter has that result.', { slim: true }),
           pager({ shown: items.items.length, total: items.total, next: items.next >= 0 ? String(items.next) : '' })],
           h('label', { class: 'row' }, h('span', { class: 'visually-hidden' }, 'Result'), h('select', { value: p.state || '', onchange: (e) => app.go('operation', { id: p.id, state: e.target.value }) }, itemStates.map((s) => h('option', { value: s }, s ? names[s] : 'any result'))))),
         card('Plan', h('div', { class: 'body' }, facts([
@@ -89,8 +89,13 @@ export const operation = {
 };
 
 function steps(op, plan) {
-  const now = op.step || (op.state === 'done' ? plan.steps.length + 1 : 1);
-  return h('div', { class: 'steps', role: 'img', 'aria-label': `Step ${Math.min(now, plan.steps.length)} of ${plan.steps.length}` }, plan.steps.map((x, i) => h('span', { key: i, class: op.state === 'done' || i + 1 < now ? 'past' : i + 1 === now ? 'now' : '' }, `${x} %`)));
+  // Where it stopped is the step of the last outcome, not the one that would be next.
+  const ended = ['done', 'failed', 'left', 'in_doubt'].reduce((n, s) => n + (op.items?.[s] || 0), 0);
+  let end = 0;
+  const ends = plan.steps.map((x) => (end = Math.min(op.total, Math.max(end + 1, Math.ceil((op.total * x) / 100)))));
+  const stopped = op.state === 'stopped';
+  const now = stopped ? ends.findIndex((e) => e >= ended) + 1 : op.step || (op.state === 'done' ? plan.steps.length + 1 : 1);
+  return h('div', { class: 'steps', role: 'img', 'aria-label': `Step ${Math.min(now, plan.steps.length)} of ${plan.steps.length}` }, plan.steps.map((x, i) => h('span', { key: i, class: op.state === 'done' || i + 1 < now ? 'past' : i + 1 === now ? (stopped ? 'bad' : 'now') : '' }, `${x} %`)));
 }
 
 async function act(op, what) {

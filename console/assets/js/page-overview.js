@@ -38,7 +38,7 @@ export default {
         fig('Depth', num(now.depth), 'events wait or are in hand'),
         fig('Store', Math.round(a.fill * 100) + ' %', a.dropped || a.expired ? `${num(a.dropped)} dropped, ${num(a.expired)} expired` : `${num(total)} letters ever`, a.fill >= 0.8 && 'red')),
       h('div', { class: 'charts' },
-        chartCard('Throughput', 'per second, last hour', series, [['Handled', 'done', '--bar-green', 'k-green'], ['Failed attempts', 'failures', '--bar-red', 'k-red']]),
+        chartCard('Throughput', 'per second', series, [['Handled', 'done', '--bar-green', 'k-green'], ['Failed attempts', 'failures', '--bar-red', 'k-red']]),
         chartCard('Depth', 'events that wait', series, [['Waiting', 'depth', '--bar-blue', 'k-blue']]),
         deadChart(line)),
       h('div', { class: 'halves' },

@@ -45,7 +45,7 @@ function table(d, p) {
     const path = '/' + s.path.join('/');
     if (inOrder && path !== at) {
       at = path;
-      rows.push(h('tr', { class: 'tree-group', key: 'g' + path }, h('td', { colspan: 8, class: 'wide' }, s.path.map((n, j) => [j ? h('span', { class: 'arm', 'aria-hidden': 'true' }, '›') : null, n]), ' ', h('span', { class: 'faint' }, s.strategy.replaceAll('_', ' ')))));
+      rows.push(h('tr', { class: 'tree-group', key: 'g' + path }, h('td', { colspan: may('control') ? 9 : 8, class: 'wide' }, s.path.map((n, j) => [j ? h('span', { class: 'arm', 'aria-hidden': 'true' }, '›') : null, n]), ' ', h('span', { class: 'faint' }, s.strategy.replaceAll('_', ' ')))));
     }
     rows.push(row(s, i, inOrder));
   });
@@ -74,7 +74,7 @@ export const pausable = (s) => s.state !== 'paused';
 export function controls(s) {
   if (!may('control')) return null;
   const held = ['paused', 'escalated', 'cooldown'].includes(s.state);
-  return h('span', { class: 'row' }, button(held ? 'Resume' : 'Pause', () => control(held ? 'resume' : 'pause', s), { kind: 'small' }), button('Restart', () => control('restart', s), { kind: 'small' }));
+  return h('span', { class: 'row end' }, button(held ? 'Resume' : 'Pause', () => control(held ? 'resume' : 'pause', s), { kind: 'small' }), button('Restart', () => control('restart', s), { kind: 'small' }));
 }
 const toggle = (s) => control(['paused', 'escalated', 'cooldown'].includes(s.state) ? 'resume' : 'pause', s);
 
@@ -117,10 +117,10 @@ function details(s) {
     title: s.name, sub: `On topic ${s.topic} · ${s.path.join(' › ')}`, wide: true,
     body: () => [
       h('div', { class: 'row wrap' }, tag(s.state), s.busy_ns ? h('span', { class: 'dim' }, `with the event in hand for ${span(s.busy_ns)}`) : null),
-      h('div', { class: 'keys' },
+      h('div', { class: 'thirds' },
         facts([['Queued', num(c.queued)], ['In hand', num(c.in_flight)], ['Waits to retry', num(c.retry_wait)], ['Capacity', num(s.capacity)], ['When full', s.overflow], ['Oldest', s.oldest_ns ? span(s.oldest_ns) : '–'], ['Ordering', s.ordering]], 'wide'),
         facts([['Deliveries', num(c.deliveries)], ['Handled', num(c.done)], ['Failed attempts', num(c.failures)], ['Retries', num(c.retries)], ['Restarts', num(c.restarts)], ['Dead letters', num(c.dead_lettered)], ['Dropped', num(Object.values(c.dropped || {}).reduce((a, b) => a + b, 0))], ['Abandoned', num(c.abandoned)]], 'wide'),
-        facts([['Attempts', attempts(r.max_attempts)], ['Backoff', `${span(r.base_delay_ns)} to ${span(r.max_delay_ns)}`], ['Restart', t.type.replaceAll('_', ' ')], ['Restarts allowed', t.max_restarts < 0 ? attempts(t.max_restarts) : `${t.max_restarts} in ${span(t.window_ns)}`], ['Then', t.on_exceed], ['Time limit', s.timeout_ns ? span(s.timeout_ns) : 'none'], ['Supervision', s.strategy]], 'wide')),
+        facts([['Attempts', attempts(r.max_attempts)], ['Backoff', `${span(r.base_delay_ns)} to ${span(r.max_delay_ns)}`], ['Restart', t.type.replaceAll('_', ' ')], ['Restarts allowed', t.max_restarts < 0 ? attempts(t.max_restarts) : `${t.max_restarts} in ${span(t.window_ns)}`], ['Then', t.on_exceed], ['Time limit', s.timeout_ns ? span(s.timeout_ns) : 'none'], ['Supervision', s.strategy.replaceAll('_', ' ')]], 'wide')),
     ],
     actions: (d) => [h('a', { class: 'btn', href: link('letters', { query: `sub:${quote(s.name)} topic:${quote(s.topic)}` }), onclick: d.close }, 'Its letters'), h('span', { class: 'grow' }), controls(s), button('Close', d.close, { kind: 'main' })],
   });

@@ -90,9 +90,9 @@ export function redriveDialog(scope, n, done, preset = {}) {
       d.update();
     }
   };
-  const sends = () => (s.preview ? (s.rehearse ? s.preview.total : s.preview.open) - (s.preview.left ?? 0) + (s.rehearse ? 0 : 0) : 0);
-  const ready = () => s.preview && !s.stale && !s.busy && count() > 0;
-  const count = () => (s.preview ? s.preview.subscribers.reduce((a, c) => a + (c.state === 'gone' ? 0 : c.count), 0) || sends() : 0);
+    const ready = () => s.preview && !s.stale && !s.busy && count() > 0;
+  // The operation is over all of the scope; what it can send is what counts here.
+  const count = () => (s.preview ? Math.max(0, s.preview.total - s.preview.left) : 0);
 
   const command = () => {
     const r = plan();
@@ -104,24 +104,24 @@ export function redriveDialog(scope, n, done, preset = {}) {
     body: (d) => [
       previewBox(s),
       s.err ? problem(s.err) : null,
-      h('div', { class: 'keys' },
+      h('div', { class: 'pair' },
         h('fieldset', { class: 'plan' }, h('legend', { class: 'label' }, 'Attempts for each letter'),
           radio('budget', 'one', s.budget, 'One attempt', 'Fails at once if it fails again. For trying.', () => change(d, { budget: 'one', attempts: 1 })),
           radio('budget', 'fresh', s.budget, 'Fresh budget', 'As many attempts as a new event gets.', () => change(d, { budget: 'fresh' }))),
         h('div', { class: 'stack' },
-          field('Letters per second', h('input', { type: 'number', name: 'rate', min: '0', step: 'any', value: s.rate, placeholder: 'as fast as the mailbox has room', oninput: (e) => change(d, { rate: e.target.value }) }), 'Can be changed while it runs'),
+          field('Letters per second', h('input', { type: 'number', name: 'rate', min: '0', step: 'any', value: s.rate, placeholder: 'no limit but the mailbox', oninput: (e) => change(d, { rate: e.target.value }) }), 'Can be changed while it runs'),
           s.fixes.length || s.fix ? field('Fix each payload first', h('select', { name: 'fix', value: s.fix, onchange: (e) => (change(d, { fix: e.target.value }), sample(d)) }, h('option', { value: '' }, 'no, as they are'), s.fixes.map((f) => h('option', { value: f.name }, f.about ? `${f.name}: ${f.about}` : f.name)))) : preset.fixing ? h('p', { class: 'note' }, 'No fix is registered. Register functions with ops.Config.Fixes.') : null)),
       s.samples ? fixSamples(s.samples) : null,
       many ? h('fieldset', { class: 'plan' }, h('legend', { class: 'visually-hidden' }, 'In steps'),
         h('label', { class: 'choice' }, h('input', { type: 'checkbox', name: 'canary', checked: s.canary, onchange: (e) => change(d, { canary: e.target.checked }) }), h('span', {}, h('b', {}, 'In steps'), h('small', {}, 'A few first; goes on only if they succeed, and stops if too many fail.'))),
-        s.canary ? h('div', { class: 'keys' },
+        s.canary ? h('div', { class: 'pair' },
           field('Steps, in percent of all', h('input', { type: 'text', name: 'steps', value: s.steps, inputmode: 'decimal', oninput: (e) => change(d, { steps: e.target.value }) })),
           field('Stop when more than this percent of a step fail', h('input', { type: 'number', name: 'max', min: '0', max: '100', step: 'any', value: s.max, oninput: (e) => change(d, { max: e.target.value }) }))) : null) : null,
       h('details', { class: 'fold' }, h('summary', { class: 'dim' }, 'Elsewhere, or as a rehearsal'), h('div', { class: 'stack folded' },
-        h('div', { class: 'keys' }, field('To topic', h('input', { type: 'text', name: 'to-topic', value: s.topic, placeholder: 'as before', oninput: (e) => change(d, { topic: e.target.value.trim() }) })),
+        h('div', { class: 'pair' }, field('To topic', h('input', { type: 'text', name: 'to-topic', value: s.topic, placeholder: 'as before', oninput: (e) => change(d, { topic: e.target.value.trim() }) })),
           field('To subscriber', h('input', { type: 'text', name: 'to-sub', value: s.subscriber, placeholder: s.topic ? 'all of the topic' : 'the one that failed', oninput: (e) => change(d, { subscriber: e.target.value.trim() }) }))),
         h('label', { class: 'choice' }, h('input', { type: 'checkbox', name: 'rehearse', checked: s.rehearse, onchange: (e) => change(d, { rehearse: e.target.checked }) }), h('span', {}, 'Rehearse', h('small', {}, 'Calls the handler, if it allows that, and leaves the letters as they are.'))))),
-      h('div', { class: 'keys' }, whoWhy(s, null, 'Such as: the timeout is fixed in v1.4.2')),
+      h('div', { class: 'pair' }, whoWhy(s, null, 'Such as: the timeout is fixed in v1.4.2')),
       h('div', { class: 'command' }, h('code', {}, command()), button('Copy', () => copy(command(), 'Command'), { kind: 'small bare' })),
     ],
     actions: (d) => [button('Cancel', d.close), button(s.busy ? 'Beginning…' : s.preview ? `${s.rehearse ? 'Rehearse' : 'Redrive'} ${letters(count())}` : 'Redrive', null, { kind: 'main', type: 'submit', disabled: !ready() })],
@@ -144,7 +144,7 @@ function previewBox(s) {
   if (!s.rehearse && p.total - p.open > 0) left.push(`${letters(p.total - p.open)} not open: left alone`);
   if (p.gone) left.push(`${letters(p.gone)} whose subscriber is gone: left alone`);
   if (p.undecodable) left.push(`${letters(p.undecodable)} whose payload does not decode: left alone`);
-  return h('div', { class: 'preview', role: 'status' + '', 'aria-busy': s.stale ? 'true' : 'false' },
+  return h('div', { class: 'preview', role: 'status', 'aria-busy': s.stale ? 'true' : 'false' },
     h('div', {}, h('span', { class: 'total tabular' }, letters(p.total)), h('span', { class: 'dim' }, ` · ${p.budget}${p.estimate_ns ? ` · takes about ${span(p.estimate_ns)}` : ''}`)),
     p.subscribers.length ? h('table', {}, h('thead', {}, h('tr', {}, h('th', {}, 'Goes to'), h('th', {}, 'Now'), h('th', { class: 'num' }, 'Letters'))), h('tbody', {}, p.subscribers.slice(0, 12).map((c) => h('tr', { key: c.topic + '/' + c.subscriber }, h('td', { class: 'break' }, c.subscriber || 'all subscribers', h('span', { class: 'second' }, ' on ', c.topic)), h('td', {}, tag(c.state)), h('td', { class: 'num' }, num(c.count)))))) : null,
     p.subscribers.length > 12 ? h('div', { class: 'dim' }, `and ${plural(p.subscribers.length - 12, 'other subscriber')}`) : null,

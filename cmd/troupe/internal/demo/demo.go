@@ -111,7 +111,9 @@ func (s *shop) serve(ctx context.Context, cfg Config, desk *ops.Desk, dir, store
 	if err != nil {
 		return err
 	}
-	closing := func() (context.Context, context.CancelFunc) { return context.WithTimeout(context.Background(), 5*time.Second) }
+	closing := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.Background(), 5*time.Second)
+	}
 	defer func() {
 		end, cancel := closing()
 		defer cancel()

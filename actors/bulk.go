@@ -169,7 +169,7 @@ func (c *core) Hurry() {
 
 // Hurry is that of each worker.
 func (p *Pool[T]) Hurry() {
-	for _, c := range p.workers {
+	for _, c := range p.all() {
 		c.Hurry()
 	}
 }

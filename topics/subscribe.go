@@ -192,10 +192,7 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 		return subscriber[T]{c, t}, err
 	})
 	if err != nil {
-		if errors.Is(err, mailbox.ErrClosed) {
-			err = runtime.ErrClosed
-		}
-		return nil, t.subscribeError(name, err)
+		return nil, t.subscribeError(name, asClosed(err))
 	}
 	return sub, nil
 }

@@ -140,6 +140,15 @@ function draw() {
       state.about?.message ? h('div', { class: 'banner', role: 'alert' }, state.about.message) : null,
       state.faults.length && app.page !== 'overview' ? h('a', { class: 'banner', href: link('overview') }, state.faults.length === 1 ? state.faults[0].message : `${state.faults.length} things need a person: ${state.faults[0].message}, …`) : null,
       h('main', { id: 'main-content', tabindex: '-1', key: 'main-' + app.page + (page.identity?.(app.params) || '') }, h('div', { class: 'stack' }, inside))));
+  focusSearch();
+}
+
+function focusSearch() {
+  const field = state.search && (document.getElementById('query') || document.getElementById('filter'));
+  if (!field) return;
+  state.search = false;
+  field.focus();
+  field.select();
 }
 
 function count(name) {
@@ -246,16 +255,18 @@ document.addEventListener('keydown', (e) => {
       if (field) {
         field.focus();
         field.select();
-        e.preventDefault();
-      } else app.go('letters', {});
-      return;
+      } else {
+        state.search = true; // as soon as it is there
+        if (!['letters', 'groups', 'tree', 'topics', 'audit'].includes(app.page)) app.go('letters', {});
+      }
+      return e.preventDefault();
     }
     case 'j': if (rows.length) move(app.cursor + 1); return;
     case 'k': if (rows.length) move(app.cursor - 1); return;
     case 'u': if (page.nav) app.go(page.nav, {}); return;
     case 'Enter': if (e.target.closest('a, button, summary')) return;
   }
-  if (page.keys?.(e, state.data, rows[app.cursor])) done();
+  if (state.data && page.keys?.(e, state.data, rows[app.cursor])) done();
 });
 
 addEventListener('hashchange', navigate);

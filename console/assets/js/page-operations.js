@@ -34,7 +34,7 @@ export const operations = {
       card(null, d.operations.length ? [h('div', { class: 'scroll' }, h('table', { class: 'fold-rows' },
         h('thead', {}, h('tr', {}, h('th', {}, 'Operation'), h('th', {}, 'State'), h('th', {}, 'Progress'), h('th', {}, 'By'), h('th', { class: 'num' }, 'Began'))),
         h('tbody', {}, d.operations.map((op, i) => h('tr', { key: op.id, class: 'link' + (i === app.cursor ? ' at' : ''), onclick: (e) => e.target.closest('a') || app.go('operation', { id: op.id }) },
-          h('td', {}, h('a', { class: 'cover', href: link('operation', { id: op.id }) }, `${op.kind[0].toUpperCase()}${op.kind.slice(1)} ${letters(op.total)}`), h('div', { class: 'second clip query-text' }, op.query || '')),
+          h('td', { class: 'wide' }, h('a', { class: 'cover', href: link('operation', { id: op.id }) }, `${op.kind[0].toUpperCase()}${op.kind.slice(1)} ${letters(op.total)}`), h('div', { class: 'second clip query-text' }, op.query || '')),
           h('td', {}, opTag(op.state)), h('td', { class: 'wide progress-cell' }, progress(op), op.items?.failed ? h('div', { class: 'second' }, `${num(op.items.failed)} failed again`) : null),
           h('td', { class: 'wide break' }, op.by || '–', op.why ? h('div', { class: 'second break' }, op.why) : null), h('td', { class: 'num' }, when(op.created_at))))))),
         pager({ shown: d.operations.length, total: d.total, next: d.next, what: 'operation' })]

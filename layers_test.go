@@ -111,7 +111,7 @@ var layers = map[string]layer{
 	// the untyped side of the runtime, so it knows no topics but in its tests; the
 	// limiter is what middleware has already.
 	"ops": {
-		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", "deadletter/search", conc, zap, xtime},
+		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", "deadletter/search", "deadletter/exchange", conc, zap, xtime},
 		tests: []string{"topics", "troupetest", rapid, goleak},
 	},
 

@@ -90,7 +90,7 @@ func newWorld(t *testing.T) *world {
 	server := httptest.NewServer(http.StripPrefix("/ops", c))
 	w.url = server.URL + "/ops/"
 	w.socket = filepath.Join(t.TempDir(), "t.sock")
-	l, err := console.ListenUnix(w.socket)
+	l, err := console.Listen(w.socket)
 	check(err)
 	local := &http.Server{Handler: c}
 	served := make(chan error, 1)

@@ -130,7 +130,7 @@ func (s *shop) serve(ctx context.Context, cfg Config, desk *ops.Desk, dir, store
 		return err
 	}
 	socket := filepath.Join(dir, "troupe.sock")
-	unix, err := console.ListenUnix(socket)
+	unix, err := console.Listen(socket)
 	if err != nil {
 		return errors.Join(err, tcp.Close())
 	}

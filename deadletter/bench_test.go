@@ -60,6 +60,15 @@ func BenchmarkMemoryList(b *testing.B) {
 		}, 10_000},
 		{"filtered", func([]deadletter.Letter) deadletter.Query { return deadletter.Query{Subscriber: "billing-3"} }, 1000},
 		{"nothing", func([]deadletter.Letter) deadletter.Query { return deadletter.Query{Subscriber: "nobody"} }, 0},
+		{"text", func([]deadletter.Letter) deadletter.Query {
+			return deadletter.Query{Where: parse(`"no such text anywhere"`)}
+		}, 0},
+		{"names", func([]deadletter.Letter) deadletter.Query {
+			return deadletter.Query{Where: parse(`sub:billing-* -reason:panic attempts:>100`)}
+		}, 0},
+		{"payload", func([]deadletter.Letter) deadletter.Query {
+			return deadletter.Query{Where: parse(`payload.id:nothing`)}
+		}, 0},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			m, letters := full(b)
@@ -72,6 +81,17 @@ func BenchmarkMemoryList(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func BenchmarkMemoryGroups(b *testing.B) {
+	m, _ := full(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := m.Groups(ctx, deadletter.GroupQuery{Letters: deadletter.Query{State: deadletter.StateOpen}})
+		if err != nil || len(p.Groups) == 0 {
+			b.Fatalf("Groups = %d, %v", len(p.Groups), err)
+		}
 	}
 }
 

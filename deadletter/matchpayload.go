@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/troupe-go/troupe/deadletter/search"
 )
@@ -20,11 +21,28 @@ type payloadValue struct {
 // any reports whether a value at the path fulfills what is asked. A payload that
 // is not JSON, or says that it is something else, has no values.
 func (p *payloadValue) any(l *Letter, path []string, fulfills func(any) bool) bool {
+	if !p.decoded && !mayHave(l.Payload, path) {
+		return false
+	}
 	if !p.decoded {
 		p.decoded = true
 		p.root, p.ok = decodeJSON(l)
 	}
 	return p.ok && reach(p.root, path, fulfills)
+}
+
+// mayHave reports whether the members that the path names can be in the payload: to
+// look for their names is quick, and to decode is not.
+func mayHave(payload []byte, path []string) bool {
+	if bytes.IndexByte(payload, '\\') >= 0 || !utf8.Valid(payload) {
+		return true // a name may be written in another way
+	}
+	for _, step := range path {
+		if _, err := strconv.Atoi(step); err != nil && step != "*" && !bytes.Contains(payload, []byte(step)) {
+			return false
+		}
+	}
+	return true
 }
 
 // decodeJSON keeps numbers as they are written.

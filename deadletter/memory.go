@@ -27,7 +27,8 @@ import (
 // and it gives up when its ctx ends. Add, Get, Update, Delete and each eviction
 // cost O(log n) or little more; so does List if the query names nothing but a
 // state, otherwise it looks at every letter for the total (about 0.1 ms at 10,000
-// letters, and more with Where). Groups, Timeline and IDs look at every letter.
+// letters; with Where 1 ms for names, 6 ms for a text and 100 ms for a value in the
+// payload, which has to be decoded). Groups, Timeline and IDs look at every letter.
 type Memory struct {
 	cfg  MemoryConfig
 	seed maphash.Seed // of the keys

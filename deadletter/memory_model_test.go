@@ -10,7 +10,17 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/troupe-go/troupe/deadletter"
+	"github.com/troupe-go/troupe/deadletter/search"
 )
+
+// parse is for queries that are known to be right.
+func parse(text string) search.Expr {
+	e, err := search.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
 
 // model is the memory store as one would explain it: a slice in ascending
 // order of IDs, searched from one end to the other for everything.
@@ -37,15 +47,19 @@ func (m *model) insert(l deadletter.Letter) {
 	l = l.Normalize()
 	for len(m.letters) >= m.capacity || m.bytes()+l.Size() > m.maxBytes {
 		victim := -1
-		for _, s := range []deadletter.State{deadletter.StateResolved, deadletter.StateOpen, deadletter.StateRedriving} {
+		for _, s := range []deadletter.State{deadletter.StateDeleted, deadletter.StateResolved, deadletter.StateArchived, deadletter.StateOpen, deadletter.StateRedriving} {
 			victim = slices.IndexFunc(m.letters, func(l deadletter.Letter) bool { return l.State == s })
 			if victim >= 0 {
 				break
 			}
 		}
-		m.evicted = append(m.evicted, m.letters[victim].ID)
+		if m.letters[victim].State == deadletter.StateDeleted {
+			m.stats.Deleted++
+		} else {
+			m.evicted = append(m.evicted, m.letters[victim].ID)
+			m.stats.Evicted++
+		}
 		m.letters = slices.Delete(m.letters, victim, victim+1)
-		m.stats.Evicted++
 	}
 	m.letters = append(m.letters, l)
 	slices.SortFunc(m.letters, func(a, b deadletter.Letter) int { return strings.Compare(a.ID, b.ID) })
@@ -92,6 +106,20 @@ func (m *model) delete(ids []string) (n int) {
 	return n
 }
 
+func (m *model) account() deadletter.Account {
+	a := deadletter.Account{
+		Added: int64(m.stats.Added), Deleted: int64(m.stats.Deleted), Dropped: int64(m.stats.Evicted), Bytes: m.bytes(),
+		Fill: max(float64(len(m.letters))/float64(m.capacity), float64(m.bytes())/float64(m.maxBytes)),
+	}
+	for _, l := range m.letters {
+		*map[deadletter.State]*int64{
+			deadletter.StateOpen: &a.Open, deadletter.StateRedriving: &a.Redriving, deadletter.StateResolved: &a.Resolved,
+			deadletter.StateArchived: &a.Archived, deadletter.StateDeleted: &a.Deleted,
+		}[l.State]++
+	}
+	return a
+}
+
 func (m *model) list(q deadletter.Query) (ids []string, next string, total int) {
 	limit := q.Limit
 	if limit == 0 {
@@ -115,7 +143,10 @@ func (m *model) list(q deadletter.Query) (ids []string, next string, total int) 
 
 func TestMemoryBehavesLikeASlice(t *testing.T) {
 	names := rapid.SampledFrom([]string{"", "a", "b", "c"})
-	states := rapid.SampledFrom([]deadletter.State{"", deadletter.StateOpen, deadletter.StateRedriving, deadletter.StateResolved})
+	states := rapid.SampledFrom([]deadletter.State{"", deadletter.StateOpen, deadletter.StateRedriving, deadletter.StateResolved, deadletter.StateArchived, deadletter.StateDeleted})
+	wheres := rapid.SampledFrom([]search.Expr{
+		{}, {}, parse("topic:a or sub:b"), parse("-state:open"), parse("state:deleted or reason:c"), parse("size:>1000"), parse("id:*7"),
+	})
 	rapid.Check(t, func(t *rapid.T) {
 		// Few IDs, so that they meet; now and then many, so that the index
 		// splits and joins its chunks.
@@ -166,6 +197,34 @@ func TestMemoryBehavesLikeASlice(t *testing.T) {
 					t.Fatalf("Update = %v, want %v", g, w)
 				}
 			},
+			"Change": func(t *rapid.T) {
+				ids := rapid.SliceOfNDistinct(genID, 0, 20, rapid.ID[string]).Draw(t, "ids")
+				to := genLetter.Draw(t, "letter")
+				results, err := got.Change(ctx, ids, func(stored *deadletter.Letter) error {
+					to.ID = stored.ID
+					*stored = to
+					return nil
+				})
+				if err != nil || len(results) != len(ids) {
+					t.Fatalf("Change = %v, %v", results, err)
+				}
+				for i, id := range ids {
+					to.ID = id
+					if w := want.update(to); !errors.Is(results[i], w) || (results[i] == nil) != (w == nil) {
+						t.Fatalf("Change of %s = %v, want %v", id, results[i], w)
+					}
+				}
+			},
+			"IDs": func(t *rapid.T) {
+				q := deadletter.Query{State: states.Draw(t, "state"), Where: wheres.Draw(t, "where")}
+				ids, err := got.IDs(ctx, q)
+				q.Limit = 1 << 30
+				w, _, _ := want.list(q)
+				slices.Reverse(w)
+				if err != nil || !slices.Equal(ids, w) {
+					t.Fatalf("IDs(%+v) = %q, %v, want %q", q, ids, err, w)
+				}
+			},
 			"Delete": func(t *rapid.T) {
 				ids := rapid.SliceOfN(genID, 0, 20).Draw(t, "ids")
 				g, err := got.Delete(ctx, ids...)
@@ -194,6 +253,7 @@ func TestMemoryBehavesLikeASlice(t *testing.T) {
 					Subscriber: names.Draw(t, "subscriber"),
 					Reason:     names.Draw(t, "reason"),
 					State:      states.Draw(t, "state"),
+					Where:      wheres.Draw(t, "where"),
 					Limit:      rapid.SampledFrom([]int{0, 1, 2, 5, 1000}).Draw(t, "limit"),
 				}
 				if rapid.Bool().Draw(t, "from the middle") {
@@ -216,6 +276,10 @@ func TestMemoryBehavesLikeASlice(t *testing.T) {
 				want.stats.Stored, want.stats.Bytes = uint64(len(want.letters)), want.bytes()
 				if g := got.Stats(); g != want.stats || g.Added != g.Stored+g.Evicted+g.Deleted {
 					t.Fatalf("Stats() = %+v, want %+v", g, want.stats)
+				}
+				a, err := got.Account(ctx)
+				if err != nil || a != want.account() || a.Check() != nil {
+					t.Fatalf("Account = %+v, %v, want %+v", a, err, want.account())
 				}
 				if !slices.Equal(evicted, want.evicted) {
 					t.Fatalf("evicted %q, want %q", evicted, want.evicted)

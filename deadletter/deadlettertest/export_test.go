@@ -15,9 +15,18 @@ func Names() []string {
 	return names
 }
 
+// LedgerNames returns the names of all cases of ledgers.
+func LedgerNames() []string {
+	var names []string
+	for _, c := range ledgerCases() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
 // Failures runs one case.
 func Failures(name string, s deadletter.Store, patience time.Duration) []string {
-	for _, c := range cases() {
+	for _, c := range ledgerCases() {
 		if c.name == name {
 			return c.failures(s, patience)
 		}
@@ -29,6 +38,8 @@ func Failures(name string, s deadletter.Store, patience time.Duration) []string 
 var (
 	RandomLetters = randomLetters
 	RandomExpr    = randomExpr
+	GroupsOf      = groupsOf
+	Where         = where
 )
 
 // Day is when the suite's letters died.

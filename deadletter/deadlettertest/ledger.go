@@ -62,7 +62,7 @@ var changeCases = []testCase{
 		name:    "IDs are all that matches",
 		promise: "IDs gives every letter that the query selects, oldest first, whatever its After and Limit",
 		run: onLedger(func(r *recorder, s deadletter.Ledger) {
-			letters := smalls(0, 1200)
+			letters := smalls(0, 1800)
 			for i := range letters {
 				if i%3 == 0 {
 					letters[i].State = deadletter.StateDeleted

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"time"
 
@@ -177,7 +178,11 @@ var operationCases = []testCase{
 			check("after a panic")
 			r.together(4, func(int) {
 				for range 10 {
-					r.wants("UpdateOperation", s.UpdateOperation(background, "op-2", func(op *deadletter.Operation) error { op.Plan = append(op.Plan, 'x'); return nil }), nil)
+					r.wants("UpdateOperation", s.UpdateOperation(background, "op-2", func(op *deadletter.Operation) error {
+						runtime.Gosched()
+						op.Plan = append(op.Plan, 'x')
+						return nil
+					}), nil)
 				}
 			})
 			if got := len(r.operation(s, "op-2").Plan); got != len(operation("").Plan)+40 {

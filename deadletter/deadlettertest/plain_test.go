@@ -26,6 +26,7 @@ type plain struct {
 	mu      sync.Mutex
 	letters []deadletter.Letter // in the order in which they came
 	were    []deadletter.Letter // the same, before any update
+	changed func(l deadletter.Letter, is string)
 	closed  bool
 }
 
@@ -157,6 +158,7 @@ func (s *plain) Add(ctx context.Context, letters []deadletter.Letter) error {
 		case at < 0 || s.has("Add stores twice"):
 			s.letters = append(s.letters, s.in(l))
 			s.were = append(s.were, s.in(l))
+			s.note(s.in(l), "added")
 		case s.has("Add replaces"):
 			s.letters[at] = s.in(l)
 		case s.has("Add replaces within a batch") && at >= len(before):
@@ -482,7 +484,15 @@ func (s *plain) Update(ctx context.Context, id string, fn func(*deadletter.Lette
 		}
 	}
 	s.letters[at] = n
+	s.note(n, "updated")
 	return err
+}
+
+// note tells what is built on the store of a change.
+func (s *plain) note(l deadletter.Letter, is string) {
+	if s.changed != nil {
+		s.changed(l, is)
+	}
 }
 
 func (s *plain) Delete(ctx context.Context, ids ...string) (int, error) {
@@ -500,6 +510,7 @@ func (s *plain) Delete(ctx context.Context, ids ...string) (int, error) {
 			s.letters = slices.Delete(s.letters, at, min(at+2, len(s.letters)))
 			n++
 		case at >= 0:
+			s.note(s.letters[at], "deleted")
 			s.letters = slices.Delete(s.letters, at, at+1)
 			n++
 			if s.has("Delete of a letter keeps its ID") {

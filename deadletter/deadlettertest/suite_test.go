@@ -41,7 +41,7 @@ var mutants = []struct{ bug, caught string }{
 	{"List hides what is archived", "deleted letters are hidden"},
 	{"List ignores Where", "a search finds what matches"},
 	{"search is about case", "a search finds what matches"},
-	{"search reads payload numbers as float64", "a search finds what matches"},
+	{"search reads payload numbers as float64", "a search is exact"},
 	{"searches for what letters were", "a search finds what matches now"},
 	{"searches as of the call", "ages are as of Now"},
 	{"List takes any expression", "a wrong search is refused"},

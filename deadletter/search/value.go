@@ -15,6 +15,9 @@ func (t *Term) derive() error {
 	if !ok || f.Name != t.Field || f.Kind == Presence {
 		return fmt.Errorf("no field %q", t.Field)
 	}
+	if t.Op < Match || t.Op > Exists {
+		return fmt.Errorf("no operator %d", t.Op)
+	}
 	if err := f.allowsPath(t.Path); err != nil {
 		return err
 	}

@@ -36,12 +36,13 @@ const (
 	otelMeters = "go.opentelemetry.io/otel/sdk/metric"
 	otelProm   = "go.opentelemetry.io/otel/exporters/prometheus"
 	prometheus = "github.com/prometheus/client_golang"
+	moderncDB  = "modernc.org/sqlite"
 )
 
 var modules = []string{
 	protoactor, conc, zap, rapid, porcupine, goleak,
 	otel, otelMetric, otelTrace, otelSDK, otelMeters, otelProm, prometheus,
-	protobuf, cbor, gobreaker, xtime, cron,
+	protobuf, cbor, gobreaker, xtime, cron, moderncDB,
 }
 
 // layer is what a package may import beside the standard library: packages of
@@ -66,6 +67,11 @@ var layers = map[string]layer{
 	"deadletter/search":         {tests: []string{rapid}},
 	"deadletter":                {code: []string{"deadletter/search"}, tests: []string{"deadletter/deadlettertest", rapid}},
 	"deadletter/deadlettertest": {code: []string{"deadletter", "deadletter/search"}},
+	// A package of its own, so that only who imports it links the database.
+	"deadletter/sqlite": {
+		code:  []string{"deadletter", "deadletter/search", moderncDB},
+		tests: []string{"deadletter/deadlettertest", "runtime", "topics", "supervisor", "troupetest", zap, rapid, goleak},
+	},
 
 	// The only package that knows protoactor-go.
 	"actors": {code: []string{"mailbox", "supervisor", protoactor, conc}, tests: []string{rapid, goleak}},

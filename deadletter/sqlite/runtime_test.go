@@ -23,7 +23,9 @@ import (
 // hurts no other subscriber; when the cause is gone, all are written without a
 // restart.
 func TestRuntimeOutlivesTheFaultsOfTheFile(t *testing.T) {
-	for name, fault := range map[string]struct{ begin, end func(t *testing.T, s *sqlite.Store) }{
+	for name, fault := range map[string]struct {
+		begin, end func(t *testing.T, s *sqlite.Store)
+	}{
 		"full": {
 			func(t *testing.T, s *sqlite.Store) { pragma(t, s, "max_page_count = 60") },
 			func(t *testing.T, s *sqlite.Store) { pragma(t, s, "max_page_count = 1000000") },
@@ -155,4 +157,3 @@ func TestRuntimeRedrivesFromTheFile(t *testing.T) {
 		s.Close()
 	})
 }
-

@@ -40,7 +40,11 @@ func (w *where) from(sel *selection, source string, of ...any) (string, []any) {
 	if byClass || strings.Contains(w.letter.sql(), "c.") {
 		b.WriteString(" CROSS JOIN classes c ON c.class = l.class")
 	}
-	fmt.Fprintf(&b, " WHERE l.state IN (%s)", stateList(w.states))
+	state := "l.state"
+	if source == fromAll && len(w.bounds) == 0 {
+		state = "+l.state" // no index begins with the state but those of times
+	}
+	fmt.Fprintf(&b, " WHERE %s IN (%s)", state, stateList(w.states))
 	if named {
 		var classes []int64
 		for _, k := range sel.kinds {

@@ -1,6 +1,7 @@
 # make check runs every gate. It needs Go and gcc (for the race detector), and
-# spin for the models of the mailbox, which are skipped without:
-#   apt-get install gcc libc6-dev spin
+# spin for the models of the mailbox and Chromium for the pages of the console,
+# which are skipped without:
+#   apt-get install gcc libc6-dev spin chromium
 # With CI=true nothing is skipped.
 
 GO ?= go
@@ -12,11 +13,12 @@ GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.8.0
 # a config begin with the name of the Go field that is at fault.
 CHECKS = all,-ST1005
 
-# What users do not get with Troupe: rivals, and frameworks of others.
-MODULES = bench examples/frameworks
+# What users do not get with Troupe: rivals, frameworks of others, and what drives a
+# browser.
+MODULES = bench examples/frameworks console/browsertest
 
 # Where a test can pass by luck: goroutines meet in these.
-CONCURRENT = ./mailbox ./actors ./runtime ./topics ./troupetest ./deadletter/...
+CONCURRENT = ./mailbox ./actors ./runtime ./topics ./troupetest ./deadletter/... ./console
 
 .PHONY: check lint format tidy vet staticcheck test stress modules examples bench bench-compare vuln
 

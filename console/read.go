@@ -2,6 +2,7 @@ package console
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupe-go/troupe/console/internal/wire"
@@ -278,15 +279,36 @@ func (c *call) complete() error {
 	if c.fault != nil {
 		return c.fault
 	}
-	words, err := c.desk.Complete(c.r.Context(), query, at)
+	queries, err := c.desk.Complete(c.r.Context(), query, at)
 	if err != nil {
 		return err
 	}
 	place := search.Complete(query, at)
-	if place.Field != "" && !slices.Contains(open, place.Field) && !c.sees(AllTopics) {
-		words = nil
+	answer := wire.Completions{Completions: []string{}, Words: []string{}, From: place.From, To: place.To}
+	head, tail := query[:place.From], query[place.To:]
+	for _, q := range queries {
+		word, ok := strings.CutPrefix(q, head)
+		if word, ok = strings.CutSuffix(word, tail); ok && c.mayComplete(place, word) {
+			answer.Completions = append(answer.Completions, q)
+			answer.Words = append(answer.Words, word)
+		}
 	}
-	return c.answer(wire.Completions{Completions: notNil(words), From: place.From, To: place.To})
+	return c.answer(answer)
+}
+
+// mayComplete reports whether a completion tells nothing that the caller may not
+// see: those of the language never do, others are values that letters have.
+func (c *call) mayComplete(place search.Completion, word string) bool {
+	if slices.ContainsFunc(place.Suggestions, func(s search.Suggestion) bool { return s.Text == word }) {
+		return true
+	}
+	if !slices.Contains(open, place.Field) {
+		return c.sees(AllTopics)
+	}
+	if place.Field == "topic" {
+		return c.may(Metadata, strings.Trim(word, `"`)) == nil
+	}
+	return c.may(Metadata, AllTopics) == nil
 }
 
 func (c *call) fixes() error {

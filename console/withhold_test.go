@@ -81,7 +81,7 @@ func TestTopicsThatMayNotBeSeen(t *testing.T) {
 		return a.Topic == "vault" || a.Topic == console.AllTopics && a.Right != console.Payload
 	})})
 	vault := w.ids("vault")
-	for _, path := range []string{"overview", "tree", "subscribers", "topics", "groups?query=*", "letters"} {
+	for _, path := range []string{"overview", "tree", "subscribers", "topics", "groups?query=*", "letters", "complete?query=topic:", "complete?query=sub:", "health"} {
 		status, text := w.get(path)
 		if status != 200 || strings.Contains(text, "keeper") || strings.Contains(text, "vault") {
 			t.Errorf("GET %s = %d %s", path, status, text)

@@ -44,7 +44,7 @@ func (c *Client) About(ctx context.Context) (About, error) {
 	return get[wire.About](ctx, c, "about", nil)
 }
 
-// Overview is that of ops.Desk, as are the other methods of the same names.
+// Overview is that of ops.Desk.
 func (c *Client) Overview(ctx context.Context) (ops.Overview, error) {
 	return get[ops.Overview](ctx, c, "overview", nil)
 }
@@ -52,7 +52,7 @@ func (c *Client) Overview(ctx context.Context) (ops.Overview, error) {
 // shortly bounds methods without a context.
 const shortly = 30 * time.Second
 
-// Tree waits up to 30 s.
+// Tree is that of ops.Desk. It waits for up to 30 s.
 func (c *Client) Tree() (runtime.Description, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), shortly)
 	defer cancel()
@@ -122,31 +122,38 @@ func selection(query string, q deadletter.Query) string {
 	return query
 }
 
+// Groups is that of ops.Desk.
 func (c *Client) Groups(ctx context.Context, query string, q deadletter.GroupQuery) (deadletter.GroupPage, error) {
 	page, err := get[wire.GroupPage](ctx, c, "groups", url.Values(values{}.text("query", selection(query, q.Letters)).text("state", string(q.State)).
 		number("spark", q.Spark).time("since", q.SparkSince).text("after", q.After).number("limit", q.Limit)))
 	return page.GroupPage, err
 }
 
+// Group is that of ops.Desk.
 func (c *Client) Group(ctx context.Context, fingerprint string) (deadletter.Group, error) {
 	return get[deadletter.Group](ctx, c, "group", url.Values(values{}.text("fingerprint", fingerprint)))
 }
 
+// Letters is that of ops.Desk. A page larger than the console sends has fewer letters
+// than limit.
 func (c *Client) Letters(ctx context.Context, query, after string, limit int) (deadletter.Page, error) {
 	page, err := get[wire.LetterPage](ctx, c, "letters", url.Values(values{}.text("query", query).text("after", after).number("limit", limit)))
 	return page.Page, err
 }
 
+// Letter is that of ops.Desk.
 func (c *Client) Letter(ctx context.Context, id string) (deadletter.Letter, error) {
 	l, err := get[wire.Letter](ctx, c, "letter", url.Values(values{}.text("id", id)))
 	return l.Letter, err
 }
 
+// Timeline is that of ops.Desk.
 func (c *Client) Timeline(ctx context.Context, query string, from, until time.Time, spans int) ([]deadletter.Span, error) {
 	t, err := get[wire.Timeline](ctx, c, "timeline", url.Values(values{}.text("query", query).time("from", from).time("until", until).number("spans", spans)))
 	return t.Spans, err
 }
 
+// Operations is that of ops.Desk.
 func (c *Client) Operations(ctx context.Context, q deadletter.OperationQuery) (deadletter.OperationPage, error) {
 	v := values{}.text("after", q.After).number("limit", q.Limit)
 	for _, s := range q.States {
@@ -155,10 +162,12 @@ func (c *Client) Operations(ctx context.Context, q deadletter.OperationQuery) (d
 	return get[deadletter.OperationPage](ctx, c, "operations", url.Values(v))
 }
 
+// Operation is that of ops.Desk.
 func (c *Client) Operation(ctx context.Context, id string) (ops.Operation, error) {
 	return get[ops.Operation](ctx, c, "operation", url.Values(values{}.text("id", id)))
 }
 
+// Items is that of ops.Desk.
 func (c *Client) Items(ctx context.Context, q deadletter.ItemQuery) (deadletter.ItemPage, error) {
 	v := values{}.text("operation", q.Operation).text("after", strconv.Itoa(q.After)).number("limit", q.Limit)
 	for _, s := range q.States {
@@ -167,15 +176,18 @@ func (c *Client) Items(ctx context.Context, q deadletter.ItemQuery) (deadletter.
 	return get[deadletter.ItemPage](ctx, c, "items", url.Values(v))
 }
 
+// Audit is that of ops.Desk.
 func (c *Client) Audit(ctx context.Context, q deadletter.AuditQuery) (deadletter.AuditPage, error) {
 	return get[deadletter.AuditPage](ctx, c, "audit", url.Values(values{}.text("by", q.By).text("action", q.Action).text("object", q.Object).
 		time("from", q.From).time("until", q.Until).text("after", q.After).number("limit", q.Limit)))
 }
 
+// Verify is that of ops.Desk; an account that does not add up is an error.
 func (c *Client) Verify(ctx context.Context) (deadletter.Account, error) {
 	return get[deadletter.Account](ctx, c, "verify", nil)
 }
 
+// Complete is that of ops.Desk.
 func (c *Client) Complete(ctx context.Context, query string, at int) ([]string, error) {
 	w, err := get[wire.Completions](ctx, c, "complete", url.Values{"query": {query}, "at": {strconv.Itoa(at)}})
 	return w.Completions, err
@@ -203,6 +215,7 @@ func (c *Client) Diff(ctx context.Context, a, b string) ([]ops.DiffLine, error) 
 	return d.Diff, err
 }
 
+// GoTest is that of ops.Desk.
 func (c *Client) GoTest(ctx context.Context, id string) (string, error) {
 	t, err := get[wire.Text](ctx, c, "gotest", url.Values(values{}.text("id", id)))
 	return t.Text, err

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/troupe-go/troupe/deadletter"
@@ -59,81 +58,68 @@ func stateList(states []deadletter.State) string {
 	return strings.Join(quoted, ", ")
 }
 
-const (
-	// fewKinds is up to how many kinds are merged, a look into the index for each.
-	fewKinds = 64
-	// walkSteps is how many letters are passed by in search of those of many
-	// kinds before these are merged after all: a few milliseconds.
-	walkSteps = 10_000
-)
+// fewKinds is up to how many kinds are merged at once, a look into the index for
+// each. Only tests change it.
+var fewKinds = 64
 
-// walk returns the letters selected behind an ID, newest first.
-func (sel *selection) walk(ctx context.Context, c *conn, behind string, limit int) ([]int64, error) {
-	if len(sel.kinds) > fewKinds {
-		return sel.pick(ctx, c, behind, limit)
-	}
-	return sel.merge(behind).take(ctx, c, limit, nil, -1)
-}
+// fewBlocks is how many blocks of letters are looked through for those of many
+// kinds before these are merged after all: some milliseconds.
+const fewBlocks = 16
 
-// merge reads along the letters selected.
-func (sel *selection) merge(behind string) (m merge) {
-	if sel.kinds == nil {
-		for _, s := range sel.states {
-			m = append(m, &cursor{sql: ofState, args: []any{string(s)}, behind: behind, state: s})
+// walk returns the letters selected behind an ID, newest first, by a query without
+// conditions of letters.
+func (w *where) walk(ctx context.Context, c *conn, sel *selection, behind string, limit int) ([]int64, error) {
+	if sel.kinds == nil || len(sel.kinds) > fewKinds {
+		// Where many kinds have letters, most letters are of them.
+		s := w.sieve(c, sel, behind, limit)
+		if done, err := s.blocks(ctx, w, fewBlocks); done || err != nil {
+			return seqsOf(s.kept), err
 		}
 	}
+	if sel.kinds == nil {
+		err := c.query(ctx, "SELECT class, state FROM tallies WHERE state IN ("+stateList(w.states)+")", nil, func(v []any) error {
+			sel.kinds = append(sel.kinds, kind{v[0].(int64), deadletter.State(text(v[1]))})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sel.merge(behind).take(ctx, c, limit)
+}
+
+// merge reads along the letters of the kinds.
+func (sel *selection) merge(behind string) (m merge) {
 	for _, k := range sel.kinds {
-		m = append(m, &cursor{sql: ofKind, args: []any{k.class, string(k.state)}, behind: behind})
+		m = append(m, &cursor{kind: k, behind: behind})
 	}
 	return m
 }
 
-// pick is walk for many kinds: it first walks along all letters.
-func (sel *selection) pick(ctx context.Context, c *conn, behind string, limit int) ([]int64, error) {
-	wanted := make(map[kind]bool, len(sel.kinds))
-	for _, k := range sel.kinds {
-		wanted[k] = true
-	}
-	m := (&selection{states: sel.states}).merge(behind)
-	seqs, err := m.take(ctx, c, limit, wanted, walkSteps)
-	if err != nil || len(seqs) == limit || m.ended() {
-		return seqs, err
-	}
-	return sel.merge(behind).take(ctx, c, limit, nil, -1)
-}
-
-const (
-	ofState = "SELECT id, seq, class FROM letter_rows INDEXED BY letter_rows_state WHERE state = ?"
-	ofKind  = "SELECT id, seq, class FROM letter_rows INDEXED BY letter_rows_class WHERE class = ? AND state = ?"
-)
-
-// cursor reads entries of an index, newest first, in growing steps.
+// cursor reads the entries of one kind, newest first, in growing steps.
 type cursor struct {
-	sql    string
-	args   []any
+	kind   kind
 	behind string
-	state  deadletter.State
 	step   int
 	read   []entry
 	ended  bool
 }
 
 type entry struct {
-	id    string
-	seq   int64
-	class int64
+	id  string
+	seq int64
 }
 
 // first returns the entry that comes first, or nil.
 func (cu *cursor) first(ctx context.Context, c *conn, step int) (*entry, error) {
 	if len(cu.read) == 0 && !cu.ended {
 		cu.step = max(step, min(cu.step*2, 512))
-		sql, args := cu.sql, slices.Clone(cu.args)
+		sql, args := "SELECT id, seq FROM letter_rows INDEXED BY letter_rows_class WHERE class = ? AND state = ?", []any{cu.kind.class, string(cu.kind.state)}
 		if cu.behind != "" {
 			sql, args = sql+" AND id < ?", append(args, cu.behind)
 		}
 		err := c.query(ctx, sql+" ORDER BY id DESC LIMIT ?", append(args, cu.step), func(v []any) error {
-			cu.read = append(cu.read, entry{text(v[0]), v[1].(int64), v[2].(int64)})
+			cu.read = append(cu.read, entry{text(v[0]), v[1].(int64)})
 			return nil
 		})
 		if err != nil {
@@ -152,15 +138,14 @@ func (cu *cursor) first(ctx context.Context, c *conn, step int) (*entry, error) 
 // merge reads many cursors in the order of their entries.
 type merge []*cursor
 
-// take returns the first entries, of the wanted kinds if that is not nil, and
-// looks at no more than that many if steps is not negative.
-func (m merge) take(ctx context.Context, c *conn, limit int, wanted map[kind]bool, steps int) ([]int64, error) {
+// take returns the next entries.
+func (m merge) take(ctx context.Context, c *conn, limit int) ([]int64, error) {
 	step := 8
-	if len(m) <= 2 || wanted != nil {
+	if len(m) <= 2 {
 		step = limit
 	}
 	var seqs []int64
-	for ; len(seqs) < limit && steps != 0; steps-- {
+	for len(seqs) < limit {
 		var newest *cursor
 		var first *entry
 		for _, cu := range m {
@@ -175,14 +160,8 @@ func (m merge) take(ctx context.Context, c *conn, limit int, wanted map[kind]boo
 		if newest == nil {
 			break
 		}
-		if wanted == nil || wanted[kind{first.class, newest.state}] {
-			seqs = append(seqs, first.seq)
-		}
+		seqs = append(seqs, first.seq)
 		newest.read = newest.read[1:]
 	}
 	return seqs, nil
-}
-
-func (m merge) ended() bool {
-	return !slices.ContainsFunc(m, func(cu *cursor) bool { return len(cu.read) > 0 || !cu.ended })
 }

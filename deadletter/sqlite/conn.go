@@ -31,6 +31,7 @@ type conn struct {
 	dc    driver.Conn
 	stmts map[string]driver.Stmt
 	named []driver.NamedValue // of the call that runs
+	trace func(text string)   // is told of queries, if not nil
 }
 
 // maxStatements bounds the statements that queries of people leave behind.
@@ -125,6 +126,9 @@ var errStop = errors.New("stop")
 // query calls row with each row. The slice is reused, its values are not. A
 // function that queries the same text meanwhile would disturb it.
 func (c *conn) query(ctx context.Context, text string, args []any, row func([]any) error) error {
+	if c.trace != nil {
+		c.trace(text)
+	}
 	s, err := c.prepare(text)
 	if err != nil {
 		return err

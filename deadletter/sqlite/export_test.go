@@ -1,6 +1,12 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/troupe-go/troupe/deadletter"
+)
 
 // Indexed brings all letters into the full-text index.
 func (s *Store) Indexed(ctx context.Context) error {
@@ -17,8 +23,12 @@ func (s *Store) Indexed(ctx context.Context) error {
 	return nil
 }
 
-// FewLetters lets tests of few letters use what is for many.
-var FewLetters = &fewLetters
+// ForMany lets tests of few letters use what is for many.
+func ForMany() (restore func()) {
+	letters, kinds := fewLetters, fewKinds
+	fewLetters, fewKinds = 1, 1
+	return func() { fewLetters, fewKinds = letters, kinds }
+}
 
 // Pragma sets something of the writer's connection.
 func (s *Store) Pragma(ctx context.Context, set string) error {
@@ -43,3 +53,26 @@ func (s *Store) Pages(ctx context.Context) (n int64, err error) {
 
 // SchemaVersion is what this package writes.
 const SchemaVersion = schemaVersion
+
+// Plans returns the plans of the statements that List runs for a query.
+func (s *Store) Plans(ctx context.Context, q deadletter.Query) (plans []string, err error) {
+	var statements []string
+	err = s.read(ctx, func(c *conn) error {
+		c.trace = func(text string) { statements = append(statements, text) }
+		defer func() { c.trace = nil }()
+		_, _, err := s.find(ctx, c, q.AsOf(time.Now()), 51)
+		c.trace = nil
+		for _, text := range statements {
+			if err != nil {
+				return err
+			}
+			args := make([]any, strings.Count(text, "?"))
+			err = c.query(ctx, "EXPLAIN QUERY PLAN "+text, args, func(v []any) error {
+				plans = append(plans, v[3].(string))
+				return nil
+			})
+		}
+		return err
+	})
+	return plans, err
+}

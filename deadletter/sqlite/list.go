@@ -67,7 +67,7 @@ func (s *Store) find(ctx context.Context, c *conn, q deadletter.Query, limit int
 		return nil, 0, err
 	}
 	if len(w.letter.terms) == 0 {
-		seqs, err = sel.walk(ctx, c, q.After, limit)
+		seqs, err = w.walk(ctx, c, sel, q.After, limit)
 		return seqs, sel.n, err
 	}
 	f, err := s.counts.of(ctx, c, q, func() (found, error) { return w.count(ctx, c, sel) })

@@ -106,9 +106,7 @@ func change(n int, at time.Time) func(*deadletter.Letter) error {
 // query alike.
 func TestStoreIsAsMemory(t *testing.T) {
 	t.Run("as it is with few letters", asMemory)
-	was := *sqlite.FewLetters
-	defer func() { *sqlite.FewLetters = was }()
-	*sqlite.FewLetters = 1
+	defer sqlite.ForMany()()
 	t.Run("as it is with many", asMemory)
 }
 

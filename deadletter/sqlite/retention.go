@@ -121,7 +121,7 @@ func (t *tx) drop(f Fill) (int, error) {
 	count, bytes := f.Count, f.Bytes
 	removed := 0
 	for _, state := range givenUp {
-		rows, err := t.some("l.state = ? AND l.class IN (SELECT class FROM classes WHERE topic = ?) ORDER BY l.id", string(state), f.Topic)
+		rows, err := t.some("+l.state = ? AND l.class IN (SELECT class FROM classes WHERE topic = ?) ORDER BY l.id", string(state), f.Topic)
 		if err != nil {
 			return removed, err
 		}

@@ -122,7 +122,7 @@ func burst(t *testing.T, path string, letters int) {
 	defer s.Close()
 	begin := time.Now().AddDate(0, 0, -7)
 	step := 7 * 24 * time.Hour / time.Duration(letters)
-	const size = 256
+	const size = 1024
 	batches := make(chan []deadletter.Letter, 16)
 	go func() {
 		defer close(batches)
@@ -136,6 +136,7 @@ func burst(t *testing.T, path string, letters int) {
 		}
 	}()
 	start, n := time.Now(), 0
+	used := processorTime()
 	var slowest time.Duration
 	for batch := range batches {
 		one := time.Now()
@@ -144,7 +145,8 @@ func burst(t *testing.T, path string, letters int) {
 		}
 		slowest = max(slowest, time.Since(one))
 		if n += len(batch); n%200_000 < size {
-			t.Logf("%d letters in %v: %.0f/s, slowest Add %v", n, time.Since(start).Round(time.Millisecond), float64(n)/time.Since(start).Seconds(), slowest)
+			t.Logf("%d letters in %v: %.0f/s, slowest Add %v, %.1f µs of a processor each, with making them", n, time.Since(start).Round(time.Millisecond),
+				float64(n)/time.Since(start).Seconds(), slowest, float64((processorTime()-used).Microseconds())/float64(n))
 		}
 	}
 	start = time.Now()

@@ -84,7 +84,6 @@ CREATE TABLE letter_rows (
 	odd_times       BLOB
 );
 CREATE UNIQUE INDEX letter_rows_id ON letter_rows (id);
-CREATE INDEX letter_rows_state ON letter_rows (state, id, class);
 CREATE INDEX letter_rows_class ON letter_rows (class, state, id);
 CREATE INDEX letter_rows_first ON letter_rows (state, first_failed_at, class);
 CREATE INDEX letter_rows_failed ON letter_rows (state, last_failed_at, class);

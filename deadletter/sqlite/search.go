@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -39,7 +40,11 @@ func (w *where) from(sel *selection, source string, of ...any) (string, []any) {
 	if byClass || strings.Contains(w.letter.sql(), "c.") {
 		b.WriteString(" CROSS JOIN classes c ON c.class = l.class")
 	}
-	fmt.Fprintf(&b, " WHERE l.state IN (%s)", stateList(w.states))
+	state := "l.state"
+	if source == fromAll && len(w.bounds) == 0 {
+		state = "+l.state" // no index begins with the state but those of times
+	}
+	fmt.Fprintf(&b, " WHERE %s IN (%s)", state, stateList(w.states))
 	if named {
 		var classes []int64
 		for _, k := range sel.kinds {
@@ -130,11 +135,7 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 		}
 		return seqsOf(rest[:min(limit, len(rest))]), nil
 	}
-	s := &sieve{c: c, behind: behind, limit: limit}
-	s.from, s.args = w.from(sel, fromList)
-	if behind != "" {
-		s.from, s.args = s.from+" AND l.id < ?", append(s.args, behind)
-	}
+	s := w.sieve(c, sel, behind, limit)
 	var err error
 	switch {
 	case sel.kinds != nil && len(sel.kinds) <= fewKinds && (len(w.needles) == 0 || sel.n < sel.all/20):
@@ -142,7 +143,7 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 	case len(w.needles) > 0:
 		err = s.text(ctx, w)
 	default:
-		err = s.blocks(ctx, w)
+		_, err = s.blocks(ctx, w, math.MaxInt)
 	}
 	return seqsOf(s.kept), err
 }

@@ -23,6 +23,15 @@ type sieve struct {
 	kept   []entry
 }
 
+func (w *where) sieve(c *conn, sel *selection, behind string, limit int) *sieve {
+	s := &sieve{c: c, behind: behind, limit: limit}
+	s.from, s.args = w.from(sel, fromList)
+	if behind != "" {
+		s.from, s.args = s.from+" AND l.id < ?", append(s.args, behind)
+	}
+	return s
+}
+
 // look keeps those of the letters that the query selects.
 func (s *sieve) look(ctx context.Context, seqs []int64) error {
 	if len(seqs) == 0 {
@@ -115,7 +124,7 @@ func (s *sieve) text(ctx context.Context, w *where) error {
 func (s *sieve) walk(ctx context.Context, sel *selection) error {
 	m := sel.merge(s.behind)
 	for step := max(firstLook, s.limit); len(s.kept) < s.limit; step = min(2*step, mostLook) {
-		seqs, err := m.take(ctx, s.c, step, nil, -1)
+		seqs, err := m.take(ctx, s.c, step)
 		if err != nil || len(seqs) == 0 {
 			return err
 		}
@@ -126,22 +135,24 @@ func (s *sieve) walk(ctx context.Context, sel *selection) error {
 	return nil
 }
 
-// blocks looks at all letters of those blocks whose times fit.
-func (s *sieve) blocks(ctx context.Context, w *where) error {
+// blocks looks at all letters of those blocks whose times fit, until the page is
+// complete, or at most at that many.
+func (s *sieve) blocks(ctx context.Context, w *where, most int) (done bool, err error) {
 	last, err := s.start(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	cond := condition{}
 	cond.add("block <= ?", last>>blockBits)
 	for _, b := range w.bounds {
 		cond.add(b.sql, b.args...)
 	}
-	for step := 1; ; step = min(2*step, 16) {
+	for step := 1; most > 0; step = min(2*step, 16) {
+		most -= step
 		// One more than is looked at now says whether there is more.
 		blocks, err := numbers(ctx, s.c, "SELECT block FROM blocks WHERE "+cond.sql()+" ORDER BY block DESC LIMIT ?", append(cond.args, step+1)...)
 		if err != nil {
-			return err
+			return false, err
 		}
 		var seqs []int64
 		for _, b := range blocks[:min(step, len(blocks))] {
@@ -150,11 +161,12 @@ func (s *sieve) blocks(ctx context.Context, w *where) error {
 			}
 		}
 		if err := s.look(ctx, seqs); err != nil || len(blocks) <= step {
-			return err
+			return true, err
 		}
 		cond.args[0] = blocks[step]
 		if done, err := s.newest(ctx, (blocks[step]+1)<<blockBits-1); done || err != nil {
-			return err
+			return true, err
 		}
 	}
+	return false, nil
 }

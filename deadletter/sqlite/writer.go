@@ -71,11 +71,11 @@ func (w *writer) prepare(c *conn, path string) error {
 	if mode != "wal" {
 		return fmt.Errorf("the disk does not support the journal that is needed: it is %s, not wal", mode)
 	}
-	// FULL waits for the disk at every commit. A checkpoint moves 32 MiB: the
+	// FULL waits for the disk at every commit. A checkpoint moves 64 MiB: the
 	// pages of the indexes that a burst writes again and again go to the file
 	// once.
 	err = c.script("PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; " +
-		"PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864")
+		"PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864")
 	if err != nil {
 		return err
 	}

@@ -66,8 +66,12 @@ func (p *pipeline) summary(w walk, parser actors.Counts, report runtime.Report) 
 		}
 	}
 	unless(len(w.unreadable) == 0, "the index is incomplete: directories that could not be read: %d", len(w.unreadable))
+	found := fmt.Sprintf("found %d", f.Found)
+	if f.Redriven > 0 {
+		found += fmt.Sprintf(", redriven %d", f.Redriven)
+	}
 	unless(f.Found+f.Redriven == f.Parsed+f.DeadLettered && f.Dropped == 0,
-		"the figures do not add up: found %d, redriven %d, parsed %d, dead letters %d, dropped %d", f.Found, f.Redriven, f.Parsed, f.DeadLettered, f.Dropped)
+		"the figures do not add up: %s, parsed %d, dead letters %d, dropped %d", found, f.Parsed, f.DeadLettered, f.Dropped)
 	complete := func(n int) bool { // a file that was edited and sent again may be there already
 		return n == f.Parsed || f.Redriven > 0 && n <= f.Parsed && n > f.Parsed-f.Redriven
 	}

@@ -199,15 +199,15 @@ func TestStopEndsStreams(t *testing.T) {
 
 func TestStaffErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                               "must name who",
-		"ada:secret":                     "name:password:role",
-		"ada:secret:admin":               `role "admin"`,
-		":secret:viewer":                 "name:password:role",
-		"ada:a:viewer ada:b:operator":    "twice",
-		"ada:secret:operator :x:viewer": "entry 2",
+		"":                            "must name who",
+		"ada:hush":                    "name:password:role",
+		"ada:hush:admin":              `role "admin"`,
+		":hush:viewer":                "name:password:role",
+		"ada:a:viewer ada:b:operator": "twice",
+		"ada:hush:operator :x:viewer": "entry 2",
 	} {
 		_, err := parseStaff(text)
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hush") {
 			t.Errorf("parseStaff(%q) = %v, want %q and no password", text, err, want)
 		}
 	}

@@ -1,8 +1,8 @@
 import { h } from './dom.js';
 import { get } from './api.js';
 import { app } from './app.js';
-import { ago, figure, isSet, letters, num, span, whenAgo } from './format.js';
-import { card, empty, facts, link, opTag, plain, tag } from './ui.js';
+import { ago, figure, isSet, letters, num, plural, span } from './format.js';
+import { card, empty, facts, link, tag } from './ui.js';
 import { chart, key } from './chart.js';
 import { groupTable, sparkParams } from './page-groups.js';
 import { operationLine } from './page-operations.js';
@@ -32,7 +32,7 @@ export default {
       faults(o),
       h('dl', { class: 'figures' },
         fig('Open letters', num(a.open), a.open ? `oldest ${isSet(a.oldest) ? ago(a.oldest) : '–'}` : 'nothing to look at', a.open > 0 && 'red'),
-        fig('Being redriven', num(a.redriving), o.running?.length ? `${o.running.length} operation${o.running.length > 1 ? 's' : ''} running` : 'no operation runs'),
+        fig('Being redriven', num(a.redriving), runs(o.running || [])),
         fig('Throughput', figure(now.done) + '/s', 'events handled'),
         fig('Failures', figure(now.failures) + '/s', 'attempts that failed'),
         fig('Depth', num(now.depth), 'events wait or are in hand'),
@@ -44,7 +44,7 @@ export default {
       h('div', { class: 'halves' },
         card('What fails', groups.groups.length ? groupTable(groups.groups) : nothing(a, o), h('a', { href: link('groups', { query: 'state:open' }) }, groups.total > groups.groups.length ? `All ${num(groups.total)} groups` : 'Groups')),
         h('div', { class: 'stack' },
-          o.running?.length ? card('Running now', h('ul', { class: 'trouble' }, o.running.map((op) => h('li', {}, h('div', { class: 'grow' }, operationLine(op))))), h('a', { href: link('operations') }, 'Operations')) : null,
+          o.running?.length ? card('Under way', h('ul', { class: 'trouble' }, o.running.map((op) => h('li', {}, h('div', { class: 'grow' }, operationLine(op))))), h('a', { href: link('operations') }, 'Operations')) : null,
           health ? healthCard(health) : null,
           card('Account of letters', h('div', { class: 'body' }, facts([
             ['Added', num(a.added)], ['Open', num(a.open)], ['Redriving', num(a.redriving)], ['Resolved', num(a.resolved)], ['Archived', num(a.archived)],
@@ -54,6 +54,10 @@ export default {
   },
 };
 
+const runs = (list) => {
+  const n = list.filter((op) => op.state === 'running').length, held = list.length - n;
+  return [n ? plural(n, 'operation') + ' running' : '', held ? `${num(held)} held` : ''].filter(Boolean).join(', ') || 'no operation runs';
+};
 const balanced = (a) => a.added === a.open + a.redriving + a.resolved + a.archived + a.deleted + a.expired + a.dropped;
 const fig = (name, value, small, cls) => h('div', { class: 'figure' }, h('dt', {}, name), h('dd', { class: cls || '' }, value, h('small', { title: small }, small)));
 

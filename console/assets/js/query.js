@@ -31,7 +31,7 @@ export function queryField({ value, onsubmit, error, placeholder = 'topic:orders
       try {
         const found = await get('complete', { query: text, at: byteAt(text, input.selectionStart) }, state.asked.signal);
         if (document.activeElement !== input || input.value !== text) return;
-        state.options = found.completions.slice(0, 12);
+        state.options = found.words.slice(0, 12);
         Object.assign(state, { from: found.from, to: found.to });
         state.at = -1;
         app.render();

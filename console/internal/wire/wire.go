@@ -118,9 +118,11 @@ type Counted struct {
 	Count int `json:"count"`
 }
 
-// Completions are what may follow, each in place of the bytes From to To.
+// Completions are queries that the one that is typed may become: with each of Words
+// in place of the bytes From to To.
 type Completions struct {
 	Completions []string `json:"completions"`
+	Words       []string `json:"words"`
 	From        int      `json:"from"`
 	To          int      `json:"to"`
 }

@@ -126,4 +126,3 @@ func (a *app) concerned(ctx context.Context, c ops.Change) (int, error) {
 	p, err := a.desk.Letters(ctx, "group:"+c.Scope.Group+" "+states, "", 1)
 	return p.Total, err
 }
-

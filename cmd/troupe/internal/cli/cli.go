@@ -34,7 +34,8 @@ type app struct {
 	utc, yes, dryRun     bool
 	timeout              time.Duration
 
-	began  bool // the command itself runs: what is wrong now is no wrong usage
+	asked  string // the query, to point into
+	began  bool   // the command itself runs: what is wrong now is no wrong usage
 	desk   Desk
 	where  string // for people: what desk is
 	closer func()

@@ -95,7 +95,7 @@ func (a *app) connectServer() error {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = a.timeout
 	address := a.server
-	if !strings.Contains(address, "://") {
+	if !strings.Contains(address, "://") && !strings.HasPrefix(address, "unix:") {
 		address = "http://" + address
 	}
 	u, err := url.Parse(address)
@@ -103,7 +103,7 @@ func (a *app) connectServer() error {
 	case err != nil:
 		return usage("--server %q: %w", a.server, err)
 	case u.Scheme == "unix":
-		if u.Host != "" || u.Path == "" {
+		if u.Host != "" || !strings.HasPrefix(u.Path, "/") {
 			return usage("--server %q: a socket is unix:///path.sock, with three slashes", a.server)
 		}
 		cfg.Socket = u.Path

@@ -155,7 +155,11 @@ func (a *app) end(ctx context.Context, cmd *cobra.Command, err error) int {
 		fmt.Fprintf(a.Err, "troupe: %s\n", clean(err.Error()))
 	}
 	var syntax *search.SyntaxError
-	if errors.As(err, &syntax) {
+	var remote *client.Error
+	if errors.As(err, &remote) && remote.Column > 0 && remote.Field == "query" && a.asked != "" {
+		syntax = &search.SyntaxError{Text: a.asked, Column: remote.Column}
+	}
+	if syntax != nil || errors.As(err, &syntax) {
 		fmt.Fprintln(a.Err, indent(syntax.Pointer(), "  "))
 		hint = "see troupe help search for the query language"
 	}

@@ -57,7 +57,8 @@ acknowledges the group, and regressed if it failed again after a redrive.`,
 				now := a.Now()
 				q.Spark, q.SparkSince, q.Letters.Now = sparkSpans, now.Add(-since), now
 			}
-			p, err := a.desk.Groups(ctx, open(join(args), all), q)
+			a.asked = open(join(args), all)
+			p, err := a.desk.Groups(ctx, a.asked, q)
 			if err != nil {
 				return err
 			}

@@ -44,6 +44,7 @@ IDs or operations, or --all is given.`,
 }
 
 func (a *app) list(ctx context.Context, query string, page pageFlags, payload bool) error {
+	a.asked = query
 	p, err := a.desk.Letters(ctx, query, page.after, page.limit)
 	if err != nil {
 		return err
@@ -57,7 +58,7 @@ func (a *app) list(ctx context.Context, query string, page pageFlags, payload bo
 	}
 	rows := [][]string{}
 	for _, l := range p.Letters {
-		row := []string{l.ID, state(l, a.Now().Equal(l.SnoozedUntil) || l.SnoozedUntil.After(a.Now())), a.ago(l.LastFailedAt), l.Topic + "/" + l.Subscriber, fmt.Sprint(l.AttemptCount), fmt.Sprint(l.RedriveCount())}
+		row := []string{l.ID, state(l, l.Snoozed(a.Now())), a.ago(l.LastFailedAt), l.Topic + "/" + l.Subscriber, fmt.Sprint(l.AttemptCount), fmt.Sprint(l.RedriveCount())}
 		if payload {
 			row = append(row, cut(oneLine(l.Error), 60), cut(oneLine(string(l.Payload)), 120))
 		} else {
@@ -109,7 +110,8 @@ what is in them; numbers, times and durations take > >= < <=. Quote what has bla
 			if !count {
 				return a.list(ctx, join(args), page, true)
 			}
-			p, err := a.desk.Letters(ctx, join(args), "", 1)
+			a.asked = join(args)
+			p, err := a.desk.Letters(ctx, a.asked, "", 1)
 			if err != nil {
 				return err
 			}

@@ -29,6 +29,7 @@ func (a *app) scope(ctx context.Context, c choice, ids []string) (ops.Scope, err
 	case n > 1:
 		return ops.Scope{}, usage("choose letters in one way only: by their IDs, with --group, or with --query")
 	case c.query != "":
+		a.asked = c.query
 		return ops.Scope{Query: c.query}, nil
 	case c.group != "":
 		fp, err := a.group(ctx, c.group)

@@ -86,7 +86,9 @@ func (a *app) showLetter(l deadletter.Letter) {
 	add("subscriber", fmt.Sprintf("%s/%s, event %d", l.Topic, l.Subscriber, l.Sequence))
 	add("pattern", l.Pattern)
 	add("reason", l.Reason+" ("+or(l.Cause, "no attempt")+")")
-	add("error", l.Error)
+	if !strings.Contains(l.Error, "\n") {
+		add("error", l.Error)
+	}
 	add("types", strings.Join(l.ErrorTypes, " > "))
 	add("panic", l.PanicValue)
 	add("group", l.Fingerprint)
@@ -98,6 +100,9 @@ func (a *app) showLetter(l deadletter.Letter) {
 	}
 	add("imported from", l.ImportedFrom)
 	a.table(nil, rows)
+	if strings.Contains(l.Error, "\n") {
+		a.printf("\nerror\n%s\n", indent(clean(strings.TrimSpace(l.Error)), "  "))
+	}
 
 	a.printf("\nattempts  %d\n", l.AttemptCount)
 	rows = nil

@@ -29,7 +29,8 @@ func (a *app) statsCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			spans, err := a.desk.Timeline(ctx, join(args), now.Add(-since), now, sparkSpans)
+			a.asked = join(args)
+			spans, err := a.desk.Timeline(ctx, a.asked, now.Add(-since), now, sparkSpans)
 			if err != nil {
 				return err
 			}

@@ -111,7 +111,9 @@ func (s *shop) serve(ctx context.Context, cfg Config, desk *ops.Desk, dir, store
 	if err != nil {
 		return err
 	}
-	closing := func() (context.Context, context.CancelFunc) { return context.WithTimeout(context.Background(), 5*time.Second) }
+	closing := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.Background(), 5*time.Second)
+	}
 	defer func() {
 		end, cancel := closing()
 		defer cancel()
@@ -128,7 +130,7 @@ func (s *shop) serve(ctx context.Context, cfg Config, desk *ops.Desk, dir, store
 		return err
 	}
 	socket := filepath.Join(dir, "troupe.sock")
-	unix, err := console.ListenUnix(socket)
+	unix, err := console.Listen(socket)
 	if err != nil {
 		return errors.Join(err, tcp.Close())
 	}

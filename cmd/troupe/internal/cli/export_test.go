@@ -1,0 +1,17 @@
+package cli
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Root is the tree of commands.
+func Root() *cobra.Command {
+	a := &app{Env: Env{In: strings.NewReader(""), Getenv: func(string) string { return "" }, Now: time.Now}}
+	return a.root()
+}
+
+// SetPaths is what --set and --unset do.
+var SetPaths = setPaths

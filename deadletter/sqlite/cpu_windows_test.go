@@ -1,0 +1,5 @@
+package sqlite_test
+
+import "time"
+
+func processorTime() time.Duration { return 0 }

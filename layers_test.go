@@ -63,8 +63,11 @@ var layers = map[string]layer{
 
 	// The query language knows no letters, so that a store can compile it to its own
 	// language and a page can complete it.
-	"deadletter/search":         {tests: []string{rapid}},
-	"deadletter":                {code: []string{"deadletter/search"}, tests: []string{"deadletter/deadlettertest", rapid}},
+	"deadletter/search": {tests: []string{rapid}},
+	"deadletter":        {code: []string{"deadletter/search"}, tests: []string{"deadletter/deadlettertest", rapid}},
+	// Files of letters, apart from the stores: who exports and imports nothing links no
+	// MIME and no URL.
+	"deadletter/exchange":       {code: []string{"deadletter"}, tests: []string{rapid}},
 	"deadletter/deadlettertest": {code: []string{"deadletter", "deadletter/search"}},
 
 	// The only package that knows protoactor-go.
@@ -104,6 +107,13 @@ var layers = map[string]layer{
 		tests: []string{"telemetry", "runtime", "topics", "troupetest", otel, goleak},
 	},
 
+	// What operators do, for the console, the command line and programs. It stands on
+	// the untyped side of the runtime, so it knows no topics but in its tests; the
+	// limiter is what middleware has already.
+	"ops": {
+		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", "deadletter/search", "deadletter/exchange", conc, zap, xtime},
+		tests: []string{"topics", "troupetest", rapid, goleak},
+	},
 	// The page and the API over package ops. What it and its client say to each
 	// other is in one place. The search language only to know which questions tell
 	// what is in events.

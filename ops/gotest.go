@@ -208,7 +208,9 @@ func exported(text string) string {
 }
 
 // handlerName is the name of the handler that the reader most likely has.
-func handlerName(l deadletter.Letter) string { return "handle" + exported(cmp.Or(l.Subscriber, l.Topic)) }
+func handlerName(l deadletter.Letter) string {
+	return "handle" + exported(cmp.Or(l.Subscriber, l.Topic))
+}
 
 // comment returns text that does not leave a comment.
 func comment(text string) string {

@@ -16,7 +16,7 @@ import (
 func (r *runner) advance(ctx context.Context) error {
 	n := min(batch, r.ends[r.tally.step]-r.cursor-1)
 	r.mu.Lock()
-	n = min(n, window-len(r.inFlight))
+	n = min(n, r.window()-len(r.inFlight))
 	limiter := r.limiter
 	r.mu.Unlock()
 	if limiter != nil {

@@ -23,6 +23,21 @@ func (p *pace) add(now time.Time) {
 	p.counts[i]++
 }
 
+// recent returns how many there were in this second or the one before, whichever had more.
+func (p *pace) recent(now time.Time) (n int) {
+	for _, second := range []int64{now.Unix(), now.Unix() - 1} {
+		if i := second % paceSpan; p.at[i] == second {
+			n = max(n, p.counts[i])
+		}
+	}
+	return n
+}
+
+// window returns how many letters may be without an outcome now. The caller holds mu.
+func (r *runner) window() int {
+	return min(maxWindow, max(minWindow, r.pace.recent(time.Now())/2))
+}
+
 // perSecond returns how many there were each second, 0 if that is not known.
 func (p *pace) perSecond(now time.Time) float64 {
 	n := 0

@@ -37,8 +37,8 @@ type Redrive struct {
 	Steps []float64 `json:"steps,omitempty"`
 	// MaxFailures stops it when more than that part, in percent, of what has an
 	// outcome in the current step has failed: from the tenth outcome of the step on,
-	// and at its end. What is in the mailbox by then is handled all the same, 512
-	// letters at the most. Zero means DefaultMaxFailures with Steps, never without;
+	// and at its end. What is in the mailbox by then is handled all the same: about
+	// half a second's work, 512 letters at the most. Zero means DefaultMaxFailures with Steps, never without;
 	// see NeverStop.
 	MaxFailures float64 `json:"max_failures,omitempty"`
 	// Fix repairs each payload first: each letter's event is sent as a new one, and

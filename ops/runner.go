@@ -15,9 +15,12 @@ import (
 )
 
 const (
-	// window is how many letters of a redrive may be without an outcome at a time:
-	// what a failure rate that is too high may cost beyond the step's judgment.
-	window = 512
+	// minWindow and maxWindow bound how many letters of a redrive may be without an
+	// outcome at a time, which is about half a second's work: it is what a process that
+	// dies leaves in doubt, and what a failure rate that is too high may cost beyond the
+	// step's judgment.
+	minWindow = 32
+	maxWindow = 512
 	// batch is how many items are marked, or written, with one call of the ledger.
 	batch = 256
 	// minPause and maxPause bound the wait between two looks for room in a mailbox;
@@ -290,7 +293,7 @@ func (r *runner) next() time.Duration {
 			return 0 // to be judged
 		}
 		return -1
-	case r.cursor+1 >= r.ends[max(0, r.tally.step)] || len(r.inFlight) >= window:
+	case r.cursor+1 >= r.ends[max(0, r.tally.step)] || len(r.inFlight) >= r.window():
 		return -1
 	case r.limiter != nil:
 		if missing := 1 - r.limiter.Tokens(); missing > 0 {

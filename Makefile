@@ -12,12 +12,15 @@ GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.8.0
 # a config begin with the name of the Go field that is at fault.
 CHECKS = all,-ST1005
 
+# What users do not get with Troupe: rivals, and frameworks of others.
+MODULES = bench examples/frameworks
+
 # Where a test can pass by luck: goroutines meet in these.
 CONCURRENT = ./mailbox ./actors ./runtime ./topics ./troupetest ./deadletter/...
 
-.PHONY: check lint format tidy vet staticcheck test stress bench-test examples bench bench-compare vuln
+.PHONY: check lint format tidy vet staticcheck test stress modules examples bench bench-compare vuln
 
-check: lint test bench-test
+check: lint test modules
 
 lint: format tidy vet staticcheck
 
@@ -27,15 +30,15 @@ format:
 
 tidy:
 	$(GO) mod tidy -diff
-	cd bench && $(GO) mod tidy -diff
+	for m in $(MODULES); do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 
 vet:
 	$(GO) vet ./...
-	cd bench && $(GO) vet ./...
+	for m in $(MODULES); do (cd $$m && $(GO) vet ./...) || exit 1; done
 
 staticcheck:
 	$(GO) run $(STATICCHECK) -checks $(CHECKS) ./...
-	cd bench && $(GO) run $(STATICCHECK) -checks $(CHECKS) ./...
+	for m in $(MODULES); do (cd $$m && $(GO) run $(STATICCHECK) -checks $(CHECKS) ./...) || exit 1; done
 
 # The layers, the papers and the examples are tests, too.
 test:
@@ -45,8 +48,9 @@ test:
 stress:
 	$(GO) test -race -short -count=2 -cpu=1,2,8 -timeout=12m $(CONCURRENT)
 
-bench-test:
-	cd bench && $(GO) test -race ./...
+# The tests of the modules.
+modules:
+	for m in $(MODULES); do (cd $$m && $(GO) test -race ./...) || exit 1; done
 
 examples:
 	$(GO) run ./examples/quickstart
@@ -54,6 +58,7 @@ examples:
 	$(GO) run ./examples/indexer mailbox
 	ls *.go | $(GO) run ./examples/embedding/stdin
 	$(GO) run ./examples/orders
+	cd examples/frameworks && ls */*.go | $(GO) run ./oklogrun
 
 # Writes bench/RESULTS.md; under half an hour on a machine that does
 # nothing else.

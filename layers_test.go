@@ -36,13 +36,14 @@ const (
 	otelMeters = "go.opentelemetry.io/otel/sdk/metric"
 	otelProm   = "go.opentelemetry.io/otel/exporters/prometheus"
 	prometheus = "github.com/prometheus/client_golang"
+	cloudEvent = "github.com/cloudevents/sdk-go/v2"
 	moderncDB  = "modernc.org/sqlite"
 )
 
 var modules = []string{
 	protoactor, conc, zap, rapid, porcupine, goleak,
 	otel, otelMetric, otelTrace, otelSDK, otelMeters, otelProm, prometheus,
-	protobuf, cbor, gobreaker, xtime, cron, moderncDB,
+	cloudEvent, protobuf, cbor, gobreaker, xtime, cron, moderncDB,
 }
 
 // layer is what a package may import beside the standard library: packages of
@@ -64,8 +65,12 @@ var layers = map[string]layer{
 
 	// The query language knows no letters, so that a store can compile it to its own
 	// language and a page can complete it.
-	"deadletter/search":         {tests: []string{rapid}},
-	"deadletter":                {code: []string{"deadletter/search"}, tests: []string{"deadletter/deadlettertest", rapid}},
+	"deadletter/search": {tests: []string{rapid}},
+	"deadletter":        {code: []string{"deadletter/search"}, tests: []string{"deadletter/deadlettertest", rapid}},
+	// Files of letters, apart from the stores: who exports and imports nothing links no
+	// MIME and no URL.
+	// cloudEvent judges what is a valid event.
+	"deadletter/exchange":       {code: []string{"deadletter"}, tests: []string{rapid, cloudEvent}},
 	"deadletter/deadlettertest": {code: []string{"deadletter", "deadletter/search"}},
 	// A package of its own, so that only who imports it links the database.
 	"deadletter/sqlite": {

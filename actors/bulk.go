@@ -169,7 +169,7 @@ func (c *core) Hurry() {
 
 // Hurry is that of each worker.
 func (p *Pool[T]) Hurry() {
-	for _, c := range p.workers {
+	for _, c := range p.all() {
 		c.Hurry()
 	}
 }
@@ -216,7 +216,7 @@ func (c *Cell[T]) bulkReady() bool {
 		return true
 	}
 	c.mu.Lock()
-	waits := len(c.lane) > 0
+	waits := c.laneNext() >= 0
 	c.mu.Unlock()
 	return waits || c.batchDue() > 0 || c.drained()
 }

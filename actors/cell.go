@@ -158,7 +158,7 @@ func newCell[T any](sys *System, cfg CellConfig[T]) *Cell[T] {
 	if cfg.Receive != nil {
 		c.static = &Behavior[T]{Receive: cfg.Receive, all: cfg.ReceiveBatch}
 	}
-	c.sys, c.cfg = sys, cfg.Config
+	c.sys, c.cfg, c.traits = sys, cfg.Config, traits(cfg)
 	if sys.profileLabels {
 		c.labels = pprof.WithLabels(context.Background(), pprof.Labels(labelTopic, cfg.Topic, labelSubscriber, cfg.Name))
 	}
@@ -211,6 +211,9 @@ func (a cellActor[T]) Receive(ctx actor.Context) {
 
 // runnable reports whether the next batch may run. The running goroutine asks.
 func (c *Cell[T]) runnable() bool {
+	if c.leaving.Load() && !c.over() {
+		c.loop.r.Quit()
+	}
 	if c.self != nil && c.self.doze != nil && c.dozes() {
 		return true // asleep without an instance, until there is a message
 	}
@@ -278,20 +281,30 @@ func (c *Cell[T]) ready() bool {
 		return true
 	}
 	c.mu.Lock()
-	waits := len(c.lane) > 0
+	waits := c.laneNext() >= 0
 	c.mu.Unlock()
 	return waits || c.drained()
+}
+
+// over reports whether the reader is that of whoever settles what is left.
+func (c *Cell[T]) over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.condition == StateStopped
 }
 
 // drained reports whether a draining cell has nothing left.
 func (c *Cell[T]) drained() bool {
 	c.mu.Lock()
-	draining := c.ending && Rest(c.rest.Load()) == Drain && len(c.lane) == 0
+	draining := c.ending && Rest(c.rest.Load()) == Drain && len(c.lane) == 0 && c.condition != StateStopped
 	c.mu.Unlock()
-	return draining && len(c.aside) == 0 && c.head == nil && c.unburied == nil && c.bulk.empty() && c.loop.r.Drained()
+	return draining && (c.alone == nil || c.alone()) && len(c.aside) == 0 && c.head == nil && c.unburied == nil && c.bulk.empty() && c.loop.r.Drained()
 }
 
 func (c *Cell[T]) sleep() {
+	if c.leaving.Load() {
+		return // from the mailbox nothing is to come
+	}
 	if c.bulk != nil {
 		c.bulk.rested = true
 		if c.inbox != nil {
@@ -302,6 +315,9 @@ func (c *Cell[T]) sleep() {
 }
 
 func (c *Cell[T]) sleeps() bool {
+	if c.leaving.Load() {
+		return true
+	}
 	if c.bulk != nil && c.inbox != nil { // it may sleep while events wait
 		return c.inbox.QuietSince(c.bulk.calls.Load())
 	}
@@ -311,7 +327,7 @@ func (c *Cell[T]) sleeps() bool {
 // pass leaves an event that this cell was woken for and may not handle to another
 // one of its pool.
 func (c *Cell[T]) pass() {
-	if c.pool != nil && c.loop.r.Ready() {
+	if c.pool != nil && !c.leaving.Load() && c.loop.r.Ready() {
 		c.inbox.Rouse()
 	}
 }
@@ -321,9 +337,20 @@ func (c *Cell[T]) roomMade() {
 	c.nudge()
 }
 
+// RedeliveryRoom returns how many redeliveries Redeliver takes at this moment.
+func (c *Cell[T]) RedeliveryRoom() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(0, c.cfg.Capacity-len(c.lane))
+}
+
 // Redeliver gives a dead letter's event back. It fails when the actor has
 // stopped, and with a mailbox.FullError when as many redeliveries wait as the
 // mailbox may hold.
+//
+// Redeliveries are handled in the order in which they were given. One that waits
+// for its next attempt holds up, under [Ordered], those behind it, and never events
+// of the log; in a pool without keys it holds up nothing.
 func (c *Cell[T]) Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *Redelivery) error {
 	h := &held[T]{ev: ev, seq: seq, publishedAt: publishedAt, headers: headers, redelivery: r}
 	if r != nil {

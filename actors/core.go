@@ -57,6 +57,8 @@ type Config struct {
 	// MaxParked is how many events may wait aside under Parked; beyond it the
 	// actor waits like Ordered. Zero is 1024.
 	MaxParked int
+	// Rehearsal allows redeliveries that are rehearsals.
+	Rehearsal bool
 	// Group supervises the actor. Nil is the root.
 	Group *Group
 	// Own is what an actor made by [Spawn] can do beside handling messages.
@@ -178,6 +180,7 @@ type core struct {
 	cfg       Config
 	pool      pool   // nil unless it shares its mailbox with others
 	member    string // tells it from these
+	traits    Traits // without workers
 	box       *box
 	pid       *actor.PID
 	node      *node
@@ -185,14 +188,18 @@ type core struct {
 	finished  chan struct{}
 	timer     *time.Timer // next attempt; the running goroutine's
 	detach    func()
+	guest     bool            // may leave its pool without ending it
+	alone     func() bool     // whether the pool has no guests; of its host, else nil
 	self      *self           // of an actor made by Spawn, else nil
 	labels    context.Context // of profiles, nil if none are wanted
 
 	sig    atomic.Pointer[atomic.Uint32] // of the loop that runs or runs next
 	paused atomic.Bool
-	asked  atomic.Bool   // for a Restart, which the group has not seen yet
-	rest   atomic.Uint32 // of Rest, once stopping
-	hurry  atomic.Bool   // batches wait for no company any more
+	// leaving is set for a consumer that takes nothing more out of its pool's mailbox.
+	leaving atomic.Bool
+	asked   atomic.Bool   // for a Restart, which the group has not seen yet
+	rest    atomic.Uint32 // of Rest, once stopping
+	hurry   atomic.Bool   // batches wait for no company any more
 
 	ledger                   // its mu guards what follows, too
 	turn       uint64        // counts flushes, so that a late guard knows its call is over

@@ -21,6 +21,10 @@ type Delivery struct {
 	Headers map[string]string
 	// LetterID names the dead letter that this is a redelivery of.
 	LetterID string
+	// Rehearsal says that somebody wants to see what the handler makes of that
+	// letter, and that nothing follows from it: the handler should do no work that
+	// others see. Only subscribers that allow it get any.
+	Rehearsal bool
 
 	id     string  // given
 	key    uint64  // for one that is not

@@ -2,12 +2,63 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/troupe-go/troupe/mailbox"
 )
 
 // Config returns the configuration in force: that of the actor with its defaults.
 func (c *core) Config() Config { return c.cfg }
+
+// Traits is what a subscriber is beyond its [Config].
+type Traits struct {
+	Keyed    bool        // the order of each key is kept
+	Newest   bool        // the newest event of each key is kept, by mailbox.Latest
+	Filtered bool        // not every event is wanted
+	Lanes    int         // of priority; 0 is none
+	Batch    BatchConfig // zero for a handler of single events
+	Group    bool        // a consumer group
+	Workers  []Worker    // that share the mailbox, or the members of a group
+}
+
+// Worker is one of several actors of a subscriber.
+type Worker struct {
+	Name  string
+	State State
+}
+
+func traits[T any](cfg CellConfig[T]) Traits {
+	t := Traits{
+		Keyed: cfg.Keyed, Newest: cfg.Key != nil && cfg.Overflow == mailbox.Latest, Filtered: cfg.Filter != nil, Lanes: cfg.Lanes,
+	}
+	if cfg.ReceiveBatch != nil || cfg.BatchFactory != nil {
+		t.Batch = cfg.Batch
+	}
+	return t
+}
+
+// Traits returns what the actor is beyond its Config.
+func (c *Cell[T]) Traits() Traits { return c.traits }
+
+// Traits returns what the workers are beyond their Config, and who they are: of a
+// group those that have not left.
+func (p *Pool[T]) Traits() Traits {
+	t := p.all()[0].traits
+	t.Group = p.host() != nil
+	for i, c := range p.members() {
+		name := strings.TrimPrefix(c.member, "/")
+		if !t.Group {
+			name = fmt.Sprintf("#%d", i+1)
+		}
+		if state := c.State(); state != StateStopped || !t.Group {
+			t.Workers = append(t.Workers, Worker{name, state})
+		}
+	}
+	return t
+}
 
 // Oldest returns how long the event at the head of the mailbox has waited, zero
 // if none waits. It is as exact as [Delivery].PublishedAt, and seen from the last

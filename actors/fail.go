@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	goruntime "runtime"
@@ -78,6 +79,7 @@ func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 	if !forced {
 		d = l.decision(h, f)
 	}
+	rehearsed := h.rehearses() && !(d.Fate == supervisor.FateRetry && d.Uncharged)
 	if !d.Uncharged {
 		h.attempt++
 		h.record(Attempt{Number: h.attempt, Started: started, Duration: took, Cause: f.Cause, Err: f.Err})
@@ -89,6 +91,17 @@ func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 	}
 	if d.Directive != supervisor.DirectiveResume {
 		c.report(&fault{Failure: f, directive: d.Directive, who: &c.core})
+	}
+	switch {
+	case !rehearsed:
+	case d.Fate == supervisor.FateDone:
+		l.rehearsed(h, "", nil)
+		c.tellFault(d.Fault)
+		return d.Directive == supervisor.DirectiveResume && c.head == nil
+	default:
+		l.rehearsed(h, cmp.Or(d.Reason, ReasonRehearsal), f.Err)
+		c.handlerFailed(h.seq, f, d)
+		return d.Directive == supervisor.DirectiveResume && c.head == nil
 	}
 	switch d.Fate {
 	case supervisor.FateRetry:

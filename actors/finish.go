@@ -36,7 +36,11 @@ func (c *core) ends() {
 		c.rest.Store(uint32(DeadLetterRest))
 	}
 	c.mu.Unlock()
-	if alone && c.pool != nil {
+	switch {
+	case !alone || c.pool == nil:
+	case c.guest:
+		c.detach() // the others go on
+	default:
 		// Before what is left is settled: a dead letter that is given back later
 		// would find nobody.
 		c.pool.Stop(DeadLetterRest, supervisor.ReasonStopped)
@@ -56,8 +60,10 @@ func (c *Cell[T]) settleRest() {
 	var left uint64
 	end := func(h *held[T], leave func()) {
 		defer h.hold.Release()
-		left++
-		if discard {
+		if !h.rehearses() {
+			left++
+		}
+		if discard || h.rehearses() {
 			c.mu.Lock()
 			leave()
 			c.drop(reason, 1)
@@ -89,7 +95,11 @@ func (c *Cell[T]) settleRest() {
 		end(h, func() { c.ledger.lane-- })
 	}
 	l := c.loop
-	l.r.Rest()
+	if c.guest && c.leaving.Load() {
+		l.r.Quit()
+	} else {
+		l.r.Rest()
+	}
 	var looked int
 	for {
 		if _, ok := l.r.Next(); ok {

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	goruntime "runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -158,7 +159,7 @@ func (l *loop[T]) special() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.lane) > 0
+	return c.laneNext() >= 0
 }
 
 // nextHeld returns the next event that has left the log before and may be
@@ -178,17 +179,36 @@ func (l *loop[T]) nextHeld() *held[T] {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.lane) == 0 {
+	i := c.laneNext()
+	if i < 0 {
 		return nil
 	}
-	h := c.lane[0]
-	c.lane[0] = nil
-	c.lane = c.lane[1:]
+	h := c.lane[i]
+	if i == 0 {
+		c.lane[0] = nil
+		c.lane = c.lane[1:]
+	} else {
+		c.lane = slices.Delete(c.lane, i, i+1)
+	}
 	// From queued to waiting in one step, so that the account adds up at any
 	// moment; attempt takes it from there.
 	c.ledger.lane--
 	c.retryWait++
 	return h
+}
+
+// laneNext returns where in the lane the next event is that may be handled, -1 if
+// there is none. Under [Ordered], redeliveries wait for the one before them that
+// waits for its next attempt, as nothing else is set aside there; what the actor's
+// own machinery brings does not. The caller is the loop and holds mu.
+func (c *Cell[T]) laneNext() int {
+	switch {
+	case len(c.lane) == 0:
+		return -1
+	case c.cfg.Ordering != Ordered || len(c.aside) == 0:
+		return 0
+	}
+	return slices.IndexFunc(c.lane, func(h *held[T]) bool { return h.redelivery == nil })
 }
 
 // attempt handles an event that is held, and was waiting or has just been taken. It
@@ -217,11 +237,22 @@ func (l *loop[T]) attempt(h *held[T], waited bool) bool {
 	if err != nil {
 		return l.failed(err)
 	}
+	if h.rehearses() {
+		l.rehearsed(h, "", nil)
+		return true
+	}
 	l.done++
 	l.close(func() {})
 	h.hold.Release()
 	l.succeeded(h, h.attempt+1)
 	return true
+}
+
+// rehearsed ends a rehearsal, whose handler has returned.
+func (l *loop[T]) rehearsed(h *held[T], dropped string, err error) {
+	l.close(func() { l.c.drop(ReasonRehearsal, 1) })
+	h.hold.Release()
+	h.redelivery.end(dropped, err)
 }
 
 // succeeded tells who wants to know that h is done.
@@ -290,7 +321,7 @@ func (c *Cell[T]) factsOf(h *held[T]) Delivery {
 	d.Sequence, d.PublishedAt, d.Headers, d.Attempt = h.seq, h.publishedAt, h.headers, h.attempt+1
 	d.id, d.ticket = h.id, h.ticket
 	if h.redelivery != nil {
-		d.LetterID = h.redelivery.LetterID
+		d.LetterID, d.Rehearsal = h.redelivery.LetterID, h.redelivery.Rehearsal
 	}
 	return d
 }

@@ -203,9 +203,53 @@ func TestRedeliveryTellsHowItEnded(t *testing.T) {
 		s.Stop(actors.Discard, supervisor.ReasonUnsubscribed)
 		<-s.Done()
 		want(t, "Ended", ends.all(), []string{
-			`l1 "" <nil>`, `l2 "skipped" boom`, `l4 "" <nil>`, `l3 "" <nil>`, `l5 "unsubscribed" actors: stopped`})
+			`l1 "" <nil>`, `l2 "skipped" boom`, `l3 "" <nil>`, `l4 "" <nil>`, `l5 "unsubscribed" actors: stopped`})
 		wantErr(t, "Redeliver after Stop", s.redeliver(6, nil), actors.ErrStopped)
 	})
+}
+
+// Under Ordered, redeliveries are handled in their order: those behind one that waits
+// for its next attempt wait, too, and what the log has does not. Under Parked they go
+// on.
+func TestRedeliveriesWaitForTheOneBeforeThem(t *testing.T) {
+	for ordering, wanted := range map[actors.Ordering][]string{
+		actors.Ordered: {"1#1", "2#1", "10#1", "11#1", "12#1", "12#2", "2#2", "3#1", "4#1", "4#2", "5#1"},
+		actors.Parked:  {"1#1", "2#1", "3#1", "4#1", "5#1", "10#1", "11#1", "12#1"},
+	} {
+		t.Run(fmt.Sprint(ordering), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				var calls tape[string]
+				s := w.handler(actors.Config{Policy: retry, Ordering: ordering}, func(ctx context.Context, ev int) error {
+					calls.add(fmt.Sprintf("%d#%d", ev, attempt(ctx)))
+					if ev%2 == 0 && ev != 10 && attempt(ctx) == 1 {
+						return errBoom
+					}
+					return nil
+				})
+				s.Pause()
+				for ev := 1; ev <= 5; ev++ {
+					if err := s.redeliver(ev, &actors.Redelivery{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s.Resume()
+				synctest.Wait()
+				s.publish(10, 11, 12)
+				synctest.Wait()
+				if room := s.RedeliveryRoom(); ordering == actors.Ordered && room != actors.DefaultCapacity-3 {
+					t.Errorf("room for %d redeliveries, want for all but 3", room)
+				}
+				time.Sleep(time.Minute)
+				s.wantState(actors.StateIdle)
+				got := calls.all()
+				if ordering == actors.Parked {
+					got = got[:len(wanted)] // second attempts follow in the order of their delays
+				}
+				want(t, "calls", got, wanted)
+			})
+		})
+	}
 }
 
 // A redelivery does not hold up the line, not even under Ordered, nor does it

@@ -23,17 +23,23 @@ const MaxWorkers = 4096
 // A failing event waits aside at the worker that had it, which goes on with
 // others. If the mailbox is keyed, nothing of its key is handled meanwhile.
 type Pool[T any] struct {
-	sys     *System
-	cfg     Config
-	in      *mailbox.Inbox[T]
-	workers []*Cell[T]
-	spawned atomic.Int32 // workers that may be woken
-	open    atomic.Int32 // workers that have not closed the mailbox
-	done    chan struct{}
+	sys  *System
+	cfg  Config
+	in   *mailbox.Inbox[T]
+	team atomic.Pointer[[]*Cell[T]] // workers that may be woken
+	open atomic.Int32               // workers that have not closed the mailbox
+	done chan struct{}
 
 	mu     sync.Mutex
 	ending bool
 	after  []func() // to call once done is closed
+
+	// Those of a group come and go. Locked within the inbox, and nothing in it but
+	// a cell.
+	roster  sync.Mutex
+	workers []*Cell[T] // replaced, never written to
+	former  Counts     // of those that are not in workers any more
+	took    uint64     // by these
 }
 
 // pool is what a core knows of its [Pool].
@@ -61,7 +67,7 @@ func SpawnPool[T any](sys *System, cfg CellConfig[T], feed func(*mailbox.Inbox[T
 	if cfg.Workers < 1 || cfg.Workers > MaxWorkers {
 		return nil, fmt.Errorf("Workers %d: must be between 1 and %d", cfg.Workers, MaxWorkers)
 	}
-	p := &Pool[T]{sys: sys, cfg: cfg.Config, done: make(chan struct{})}
+	p := newPool[T](sys, cfg.Config)
 	each := cfg
 	each.MaxParked = max(1, cfg.MaxParked/cfg.Workers)
 	for i := range cfg.Workers {
@@ -72,23 +78,16 @@ func SpawnPool[T any](sys *System, cfg CellConfig[T], feed func(*mailbox.Inbox[T
 		}
 		p.workers = append(p.workers, c)
 	}
-	first := p.workers[0]
-	mail := first.mail(cfg)
-	mail.Shared = cfg.Workers > 1
-	mail.Wake, mail.WakeAll, mail.Owner = p.wake, p.wakeAll, pool(p)
-	p.in = mailbox.NewInbox(mail)
+	p.furnish(p.workers[0], cfg, cfg.Workers > 1)
 	p.open.Store(int32(len(p.workers)))
-	for i, c := range p.workers {
+	for i, c := range p.workers { // nobody else writes to them before they are there
 		err := cfg.Group.spawn(&c.core, cellActor[T]{c}, func() error {
 			if i == 0 { // the name is ours
-				if err := feed(p.in); err != nil {
-					p.in.Detach() // from those that it has by now
-					p.in.Close()
+				if err := p.feed(feed); err != nil {
 					return err
 				}
 			}
-			c.source, c.inbox = share[T]{p.in, p}, p.in
-			c.begin(p.in.Reader())
+			p.seat(c)
 			return nil
 		})
 		if err != nil {
@@ -98,7 +97,8 @@ func SpawnPool[T any](sys *System, cfg CellConfig[T], feed func(*mailbox.Inbox[T
 			}
 			return nil, err
 		}
-		p.spawned.Store(int32(i + 1))
+		team := p.workers[:i+1]
+		p.team.Store(&team)
 	}
 	p.mu.Lock()
 	ended := p.ending
@@ -110,6 +110,36 @@ func SpawnPool[T any](sys *System, cfg CellConfig[T], feed func(*mailbox.Inbox[T
 	return p, nil
 }
 
+func newPool[T any](sys *System, cfg Config) *Pool[T] {
+	p := &Pool[T]{sys: sys, cfg: cfg, done: make(chan struct{}), former: Counts{Dropped: map[string]uint64{}}}
+	p.team.Store(new([]*Cell[T]))
+	return p
+}
+
+// furnish makes the mailbox, in the name of first.
+func (p *Pool[T]) furnish(first *Cell[T], cfg CellConfig[T], shared bool) {
+	mail := first.mail(cfg)
+	mail.Shared = shared
+	mail.Wake, mail.WakeAll, mail.Owner = p.wake, p.wakeAll, pool(p)
+	p.in = mailbox.NewInbox(mail)
+}
+
+// feed gives the mailbox its logs.
+func (p *Pool[T]) feed(feed func(*mailbox.Inbox[T]) error) error {
+	err := feed(p.in)
+	if err != nil {
+		p.in.Detach() // from those that it has by now
+		p.in.Close()
+	}
+	return err
+}
+
+// seat gives c its way into the mailbox.
+func (p *Pool[T]) seat(c *Cell[T]) {
+	c.source, c.inbox = share[T]{p.in, p}, p.in
+	c.begin(p.in.Reader())
+}
+
 // share is a worker's part in the inbox.
 type share[T any] struct {
 	*mailbox.Inbox[T]
@@ -118,7 +148,12 @@ type share[T any] struct {
 
 // Close closes the inbox after the last one.
 func (s share[T]) Close() {
-	if s.p.open.Add(-1) == 0 {
+	switch s.p.open.Add(-1) {
+	case 1:
+		if host := s.p.host(); host != nil {
+			host.nudge() // it may be what the host's end waits for
+		}
+	case 0:
 		s.Inbox.Close()
 		close(s.p.done)
 		s.p.mu.Lock()
@@ -147,14 +182,25 @@ func (p *Pool[T]) wakeAll() {
 }
 
 // awake returns the workers that are there.
-func (p *Pool[T]) awake() []*Cell[T] { return p.workers[:p.spawned.Load()] }
+func (p *Pool[T]) awake() []*Cell[T] { return *p.team.Load() }
+
+// all returns the workers, those that are about to start or have stopped included.
+func (p *Pool[T]) all() []*Cell[T] {
+	p.roster.Lock()
+	defer p.roster.Unlock()
+	return p.workers
+}
 
 // Name returns the topic and the name of the pool.
 func (p *Pool[T]) Name() (topic, name string) { return p.cfg.Topic, p.cfg.Name }
 
 func (p *Pool[T]) cores() []*core {
-	cores := make([]*core, len(p.workers))
-	for i, c := range p.workers {
+	workers := p.all()
+	if team := p.awake(); workers[0].alone != nil && len(team) > 0 {
+		workers = team // else the host: there is nobody who is stuck
+	}
+	cores := make([]*core, len(workers))
+	for i, c := range workers {
 		cores[i] = &c.core
 	}
 	return cores
@@ -165,9 +211,18 @@ func (p *Pool[T]) Stop(rest Rest, reason string) {
 	p.mu.Lock()
 	p.ending = true
 	p.mu.Unlock()
-	for _, c := range p.awake() {
+	for _, c := range p.stopping() {
 		c.Stop(rest, reason)
 	}
+}
+
+// stopping returns the workers that a Stop is for: those that are there, and the
+// host of a group.
+func (p *Pool[T]) stopping() []*Cell[T] {
+	if p.host() != nil {
+		return p.all()
+	}
+	return p.awake()
 }
 
 // Done is closed when all workers have stopped and every event of the mailbox has
@@ -190,28 +245,31 @@ func (p *Pool[T]) AfterDone(f func()) {
 
 // Interrupt ends the contexts of all workers; see the method of Cell.
 func (p *Pool[T]) Interrupt(cause error) {
-	for _, c := range p.workers {
+	for _, c := range p.all() {
 		c.Interrupt(cause)
 	}
 }
 
-// Pause keeps every worker from taking another event; see the method of Cell.
+// Pause keeps every worker from taking another event; see the method of Cell. Who
+// joins a group that is paused begins paused.
 func (p *Pool[T]) Pause() {
-	for _, c := range p.workers {
+	p.all()[0].Pause() // the host, so that who joins now either sees it or is seen
+	for _, c := range p.all() {
 		c.Pause()
 	}
 }
 
 // Resume ends a pause of every worker.
 func (p *Pool[T]) Resume() {
-	for _, c := range p.workers {
+	p.all()[0].Resume()
+	for _, c := range p.all() {
 		c.Resume()
 	}
 }
 
 // Restart replaces every worker's instance.
 func (p *Pool[T]) Restart() {
-	for _, c := range p.workers {
+	for _, c := range p.members() {
 		c.Restart()
 	}
 }
@@ -219,7 +277,7 @@ func (p *Pool[T]) Restart() {
 // Abandon gives up the handlers that run; see the method of Cell.
 func (p *Pool[T]) Abandon() bool {
 	ran := false
-	for _, c := range p.workers {
+	for _, c := range p.all() {
 		ran = c.Abandon() || ran
 	}
 	return ran
@@ -227,7 +285,7 @@ func (p *Pool[T]) Abandon() bool {
 
 // Handles reports whether ctx is that of a handler or hook of a worker.
 func (p *Pool[T]) Handles(ctx context.Context) bool {
-	return slices.ContainsFunc(p.workers, func(c *Cell[T]) bool { return c.Handles(ctx) })
+	return slices.ContainsFunc(p.all(), func(c *Cell[T]) bool { return c.Handles(ctx) })
 }
 
 // Config returns the configuration in force, MaxParked for all workers together.
@@ -256,11 +314,18 @@ var severity = []State{
 	StateRunning, StateStarting, StateRetryWait, StateDraining, StateIdle, StateStopped,
 }
 
-// State returns the worst of the workers' states.
+// State returns the worst of the workers' states. A group without members is vacant,
+// unless it is paused or ends.
 func (p *Pool[T]) State() State {
 	worst := len(severity) - 1
-	for _, c := range p.workers {
+	for _, c := range p.members() {
 		worst = min(worst, slices.Index(severity, c.State()))
+	}
+	if host := p.host(); host != nil && severity[worst] == StateStopped {
+		if s := host.State(); s == StatePaused || s == StateDraining || s == StateStopped {
+			return s
+		}
+		return StateVacant
 	}
 	return severity[worst]
 }
@@ -268,7 +333,7 @@ func (p *Pool[T]) State() State {
 // Since returns for how long the event that has been in hand for longest has.
 func (p *Pool[T]) Since() time.Duration {
 	var longest time.Duration
-	for _, c := range p.workers {
+	for _, c := range p.all() {
 		longest = max(longest, c.Since())
 	}
 	return longest
@@ -278,7 +343,10 @@ func (p *Pool[T]) Since() time.Duration {
 func (p *Pool[T]) Counts() Counts {
 	n := Counts{Dropped: map[string]uint64{}}
 	p.in.Inspect(func(d mailbox.Drops) {
-		var taken uint64
+		p.roster.Lock()
+		defer p.roster.Unlock()
+		taken := p.took
+		n.Add(p.former)
 		for _, c := range p.workers {
 			c.mu.Lock()
 			n.Add(c.counts())
@@ -289,6 +357,9 @@ func (p *Pool[T]) Counts() Counts {
 	})
 	return n
 }
+
+// RedeliveryRoom returns how many redeliveries Redeliver takes at this moment.
+func (p *Pool[T]) RedeliveryRoom() int { return max(0, p.cfg.Capacity-p.in.Injected()) }
 
 // Redeliver gives a dead letter's event back; see the method of Cell. It is handled
 // by any worker, in its turn if the mailbox is keyed.
@@ -304,7 +375,7 @@ func (p *Pool[T]) RedeliverOf(topic string, ev T, seq uint64, publishedAt time.T
 		return ErrStopped
 	}
 	if p.in.Injected() >= p.cfg.Capacity {
-		return &mailbox.FullError{Mailbox: p.workers[0].name(), Capacity: p.cfg.Capacity}
+		return &mailbox.FullError{Mailbox: p.all()[0].name(), Capacity: p.cfg.Capacity}
 	}
 	meta := &mailbox.Meta{Headers: headers, ID: cmp.Or(r.EventID, r.LetterID)}
 	p.in.Inject(mailbox.Item[T]{Event: ev, Topic: topic, Seq: seq, PublishedAt: publishedAt, Meta: meta, Injected: r})

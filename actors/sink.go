@@ -130,10 +130,19 @@ type Redelivery struct {
 	// Budget is how many attempts it may use, more or fewer than the retry
 	// policy grants; 0 is what the policy says.
 	Budget int
+	// Rehearsal has the handler called once, to see what happens, and nothing
+	// follows from it: there is no further attempt and no dead letter, and it is
+	// counted as dropped, reason [ReasonRehearsal], also if the handler succeeds.
+	Rehearsal bool
 	// Ended is told the outcome, unless that is another dead letter. err is
 	// nil for an event that was handled.
 	Ended func(dropped string, err error)
+	// Note is what the sink wants to know of it.
+	Note any
 }
+
+// rehearses reports whether nothing must follow from h.
+func (h *held[T]) rehearses() bool { return h.redelivery != nil && h.redelivery.Rehearsal }
 
 func (r *Redelivery) end(dropped string, err error) {
 	if r.Ended != nil {
@@ -150,4 +159,5 @@ const (
 	ReasonZombieLimit            = "zombie_limit"
 	ReasonIntensity              = "restart_intensity"
 	ReasonOperator               = "operator"
+	ReasonRehearsal              = "rehearsal"
 )

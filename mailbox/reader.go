@@ -20,6 +20,7 @@ type Reader[T any] struct {
 	tombs uint64 // tombstones stepped over
 	boxed uint64 // events taken from the inbox
 	rest  bool   // takes what is left, whatever the keys
+	quit  bool   // takes nothing more, unless it takes what is left
 	item  *boxed[T]
 }
 
@@ -89,7 +90,7 @@ func (r *Reader[T]) Take() T {
 // find looks for ready slots, or takes an event out of the inbox.
 func (r *Reader[T]) find() bool {
 	if r.in != nil {
-		return r.in.pop(r)
+		return !r.left() && r.in.pop(r)
 	}
 	for r.onward() {
 		i := r.next()
@@ -138,7 +139,7 @@ func (r *Reader[T]) onward() bool {
 // Ready reports whether Next has something to do.
 func (r *Reader[T]) Ready() bool {
 	if r.in != nil {
-		return r.in.ready()
+		return !r.left() && r.in.ready()
 	}
 	return r.ready()
 }
@@ -159,7 +160,7 @@ func (r *Reader[T]) ready() bool {
 // the last event holds nothing of the log from then on.
 func (r *Reader[T]) Drained() bool {
 	if r.in != nil {
-		return r.in.drained()
+		return r.left() || r.in.drained()
 	}
 	if r.pos() < r.c.end.Load() {
 		return false
@@ -283,3 +284,10 @@ func (r *Reader[T]) Release() {
 // Rest makes Next return what is left in an inbox in the order of its age, whatever
 // the keys, and without a right: nobody handles it any more.
 func (r *Reader[T]) Rest() { r.rest = true }
+
+// Quit makes an inbox's reader take nothing more: what waits is for the others.
+// The caller has somebody else woken by [Inbox.Rouse], since this consumer may have
+// been, and keeps it from being woken again. Rest ends it.
+func (r *Reader[T]) Quit() { r.quit = true }
+
+func (r *Reader[T]) left() bool { return r.quit && !r.rest }

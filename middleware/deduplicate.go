@@ -72,6 +72,8 @@ func (c DeduplicateConfig) validate() error {
 // call that was abandoned, is postponed until that has ended ([ErrInProgress]), for
 // Window at most.
 //
+// A rehearsal is let through and not remembered, since nothing comes of it.
+//
 // Keys are kept in memory, so after a restart of the process, and beyond Window and
 // Max, a duplicate is handled: a handler whose work must not be done twice needs a
 // key in its database. This saves it the work.
@@ -87,7 +89,7 @@ func Deduplicate(cfg DeduplicateConfig) runtime.Middleware {
 		m := &memory{cfg: cfg, seen: map[string]*sighting{}}
 		return func(ctx context.Context, ev any) error {
 			key := cfg.Key(ctx, ev)
-			if key == "" {
+			if d, _ := actors.DeliveryFrom(ctx); key == "" || d.Rehearsal {
 				return next(ctx, ev)
 			}
 			s, err := m.begin(key)

@@ -64,6 +64,25 @@ type SubscriberDescription struct {
 	MaxZombies int                `json:"max_zombies"`
 	Ordering   string             `json:"ordering"`
 	MaxParked  int                `json:"max_parked,omitempty"` // of events set aside
+	Key        string             `json:"key,omitempty"`        // what a key is for: order or latest
+	Filter     bool               `json:"filter,omitempty"`     // not every event is wanted
+	Lanes      int                `json:"lanes,omitempty"`      // of priority
+	Batch      *BatchDescription  `json:"batch,omitempty"`      // nil for a handler of single events
+	// Workers share the mailbox; of a consumer group they are its members.
+	Workers       []WorkerDescription `json:"workers,omitempty"`
+	ConsumerGroup bool                `json:"consumer_group,omitempty"`
+}
+
+// BatchDescription says when a batch begins.
+type BatchDescription struct {
+	Size   int           `json:"size"`
+	Period time.Duration `json:"period_ns"`
+}
+
+// WorkerDescription is one of several actors of a subscriber.
+type WorkerDescription struct {
+	Name  string       `json:"name"`
+	State actors.State `json:"state"`
 }
 
 // RetryDescription is a supervisor.Retry in force.
@@ -116,7 +135,7 @@ func (rt *Runtime) Describe() Description {
 				continue // it has stopped in between
 			}
 			cfg := cell.Config()
-			members[cfg.Group] = append(members[cfg.Group], describeSubscriber(s, cfg))
+			members[cfg.Group] = append(members[cfg.Group], describeSubscriber(s, cfg, cell.Traits()))
 		}
 	}
 	d.Tree = describeGroup(root, members)
@@ -136,7 +155,7 @@ func describeGroup(g *actors.Group, members map[*actors.Group][]SubscriberDescri
 	return d
 }
 
-func describeSubscriber(s SubscriberSnapshot, cfg actors.Config) SubscriberDescription {
+func describeSubscriber(s SubscriberSnapshot, cfg actors.Config, traits actors.Traits) SubscriberDescription {
 	d := SubscriberDescription{
 		SubscriberSnapshot: s, Decider: cfg.Policy.Decide != nil, Timeout: cfg.Timeout, Grace: cfg.Grace,
 		MaxZombies: cfg.MaxZombies, Ordering: cfg.Ordering.String(), Restart: describeRestart(cfg.Policy.Restart),
@@ -144,6 +163,19 @@ func describeSubscriber(s SubscriberSnapshot, cfg actors.Config) SubscriberDescr
 	}
 	if cfg.Ordering == actors.Parked {
 		d.MaxParked = cfg.MaxParked
+	}
+	d.Filter, d.Lanes, d.ConsumerGroup = traits.Filtered, traits.Lanes, traits.Group
+	switch {
+	case traits.Keyed:
+		d.Key = "order"
+	case traits.Newest:
+		d.Key = "latest"
+	}
+	if b := traits.Batch; b.Size > 0 {
+		d.Batch = &BatchDescription{b.Size, b.Period}
+	}
+	for _, w := range traits.Workers {
+		d.Workers = append(d.Workers, WorkerDescription(w))
 	}
 	return d
 }

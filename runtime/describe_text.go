@@ -101,6 +101,12 @@ func (w *textWriter) subscriber(depth int, s SubscriberDescription) {
 		mailbox += fmt.Sprintf(", oldest %v", round(s.Oldest))
 	}
 	w.fact(depth+1, "mailbox", "%s", mailbox)
+	if t := traitsText(s); t != "" {
+		w.fact(depth+1, "events", "%s", t)
+	}
+	if t := workersText(s); t != "" {
+		w.fact(depth+1, "workers", "%s", t)
+	}
 	w.fact(depth+1, "account", "%s", countsText(s.Counts))
 	if t := troubleText(s.Counts); t != "" {
 		w.fact(depth+1, "trouble", "%s", t)
@@ -114,6 +120,49 @@ func (w *textWriter) subscriber(depth int, s SubscriberDescription) {
 	if s.Timeout > 0 {
 		w.fact(depth+1, "timeout", "%v, grace %v, at most %d zombies", s.Timeout, s.Grace, s.MaxZombies)
 	}
+}
+
+// traitsText says which events are handled, and how.
+func traitsText(s SubscriberDescription) string {
+	var parts []string
+	if s.Filter {
+		parts = append(parts, "filtered")
+	}
+	switch s.Key {
+	case "order":
+		parts = append(parts, "in the order of each key")
+	case "latest":
+		parts = append(parts, "the newest of each key")
+	}
+	if s.Lanes > 0 {
+		parts = append(parts, fmt.Sprintf("%d lanes of priority", s.Lanes))
+	}
+	if b := s.Batch; b != nil {
+		parts = append(parts, fmt.Sprintf("batches of %d or after %v", b.Size, b.Period))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// maxWorkers is how many workers a text names.
+const maxWorkers = 16
+
+// workersText says who shares the mailbox.
+func workersText(s SubscriberDescription) string {
+	if s.ConsumerGroup && len(s.Workers) == 0 {
+		return "a group without members"
+	}
+	if len(s.Workers) < 2 && !s.ConsumerGroup {
+		return ""
+	}
+	var parts []string
+	for i, o := range s.Workers {
+		if i == maxWorkers {
+			parts = append(parts, fmt.Sprintf("and %d more", len(s.Workers)-i))
+			break
+		}
+		parts = append(parts, o.Name+" "+string(o.State))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // countsText renders the balance: what there was to do and what became of it.

@@ -19,7 +19,8 @@ const (
 	FaultFull FaultKind = "full"
 	// FaultStore is a dead-letter store that fails.
 	FaultStore FaultKind = "store"
-	// FaultSubscriber is a subscriber that is escalated, cooling down or hung.
+	// FaultSubscriber is a subscriber that is escalated, cooling down or hung, or a
+	// consumer group without members whose events wait.
 	FaultSubscriber FaultKind = "subscriber"
 )
 
@@ -48,6 +49,10 @@ func (s Snapshot) Faults() []Fault {
 			switch sub.State {
 			case actors.StateEscalated, actors.StateCooldown, actors.StateHung:
 				fault(FaultSubscriber, sub.Topic, sub.Name, "%s/%s: %s", sub.Topic, sub.Name, sub.State)
+			case actors.StateVacant:
+				if n := sub.Counts.Queued; n > 0 {
+					fault(FaultSubscriber, sub.Topic, sub.Name, "%s/%s: %d events wait and the group has no member", sub.Topic, sub.Name, n)
+				}
 			}
 			if t.Waiting > 0 && sub.Counts.Queued >= uint64(sub.Capacity) && sub.Capacity > 0 {
 				fault(FaultFull, sub.Topic, sub.Name, "%s/%s: full, holds back publishers (%d wait), %s",

@@ -121,8 +121,8 @@ func onlyStashed(c actors.Counts) bool {
 }
 
 // inert reports whether all that is busy are subscribers that only a person can
-// move: paused by an operator, or escalated; or that wait for a message that
-// nobody is left to send.
+// move: paused by an operator, escalated, or a group that nobody has joined; or that
+// wait for a message that nobody is left to send.
 func inert(s Snapshot) bool {
 	if s.Letters.Waiting > 0 || !unscheduled(s) {
 		return false
@@ -132,7 +132,7 @@ func inert(s Snapshot) bool {
 			return false
 		}
 		if slices.ContainsFunc(t.Subscribers, func(sub SubscriberSnapshot) bool {
-			stuck := sub.State == actors.StatePaused || sub.State == actors.StateEscalated
+			stuck := sub.State == actors.StatePaused || sub.State == actors.StateEscalated || sub.State == actors.StateVacant
 			return doing(sub.Counts) != "" && (!stuck || sub.Counts.InFlight > 0) && !onlyStashed(sub.Counts)
 		}) {
 			return false

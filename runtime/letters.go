@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -57,8 +58,12 @@ type unwritten struct {
 	id      string
 	at      time.Time
 	outcome func(*deadletter.Letter) error
+	way     *wayBack // of a redrive, nil else
+	result  Redriven // of way
+	edited  bool     // a new letter, of the event that was sent in place of way's
 
 	// Guarded by letters.mu.
+	news    LetterNews         // of what outcome has changed
 	letter  *deadletter.Letter // once it has been made
 	begun   bool               // making it has begun
 	bare    bool               // without its payload, since the store refused it
@@ -119,9 +124,13 @@ func (w *letters) Bury(d *actors.Dead, room func()) bool {
 	}
 	now := time.Now()
 	u := &unwritten{of: of, dead: d, id: deadletter.NewID(now), at: now}
-	if d.Redelivery != nil {
-		u.id = d.Redelivery.LetterID
-		u.outcome = func(l *deadletter.Letter) error { return failedAgain(l, d, now) }
+	if way := wayOf(d); way != nil {
+		u.way, u.edited = way, way.edited
+		u.result = Redriven{Outcome: way.outcomeOf(d), Error: cmp.Or(deathMessage(d), d.Reason)}
+		if !way.edited {
+			u.id = way.l.ID
+			u.outcome = func(l *deadletter.Letter) error { return way.failedAgain(l, d, now) }
+		}
 	}
 	d.LetterID = u.id
 	w.counts[of]++
@@ -132,16 +141,29 @@ func (w *letters) Bury(d *actors.Dead, room func()) bool {
 }
 
 // redriven notes the outcome of a redrive that has not failed again.
-func (w *letters) redriven(id string, outcome deadletter.Outcome, message string) {
+func (w *letters) redriven(way *wayBack, outcome deadletter.Outcome, message string) {
 	now := time.Now()
+	w.note(&unwritten{id: way.l.ID, at: now, outcome: way.outcome(outcome, message, now), way: way,
+		result: Redriven{Outcome: outcome, Error: message}})
+}
+
+// note takes an outcome, and says so if it is too late for that.
+func (w *letters) note(u *unwritten) {
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
+		u.unsaved()
 		return
 	}
-	w.add(&unwritten{id: id, at: now, outcome: func(l *deadletter.Letter) error { return l.EndRedrive(outcome, message, now) }})
+	w.add(u)
 	w.mu.Unlock()
 	w.call()
+}
+
+// unsaved says that the outcome of a redrive will never be written.
+func (u *unwritten) unsaved() {
+	u.result.Unsaved = fmt.Errorf("%w: the runtime has ended", ErrInDoubt)
+	u.way.tell(u.result)
 }
 
 // add is called with mu held.
@@ -216,7 +238,9 @@ func (w *letters) close(grace context.Context) {
 	w.mu.Unlock()
 	for _, u := range lost {
 		if u.dead != nil {
-			u.dead.Lost(actors.ReasonDeadLettersUnavailable)
+			u.dead.Lost(actors.ReasonDeadLettersUnavailable) // which tells of a redrive, too
+		} else {
+			u.unsaved()
 		}
 	}
 	for _, room := range calls {

@@ -42,6 +42,9 @@ type Runtime struct {
 	obs     Observer
 	done    chan struct{} // closed when Shutdown has done its work
 
+	watch    watchers
+	underWay underWay
+
 	opening  sync.Mutex // of topics and of subscriptions to patterns; before mu
 	names    trie[Topic]
 	patterns trie[pattern]
@@ -81,8 +84,8 @@ func New(cfg Config) (*Runtime, error) {
 	}
 	rt := &Runtime{
 		cfg: cfg, state: StateRunning, topics: map[string]*topic{}, byName: map[[2]string]*Subscription{}, done: make(chan struct{}),
-		obs: cfg.Observer.And(logObserver(cfg.Logger.With(fieldRuntime(cfg.Name)))),
 	}
+	rt.obs = cfg.Observer.And(logObserver(cfg.Logger.With(fieldRuntime(cfg.Name)))).And(rt.watch.observer())
 	rt.node, _ = os.Hostname() // a letter without it is still a letter
 	rt.letters = newLetters(rt, cfg)
 	system := actors.SystemConfig{Sink: rt.letters, Observer: rt.obs.And(Observer{Stopped: rt.stopped}),
@@ -120,6 +123,12 @@ func (rt *Runtime) Observer() Observer { return rt.obs }
 
 // DeadLetters returns the store of dead letters.
 func (rt *Runtime) DeadLetters() deadletter.Store { return rt.cfg.DeadLetters }
+
+// Node returns the name of the host, as letters have it; empty if it is not known.
+func (rt *Runtime) Node() string { return rt.node }
+
+// Done is closed when Shutdown has done its work.
+func (rt *Runtime) Done() <-chan struct{} { return rt.done }
 
 // Group makes a group of subscribers that are supervised together. Groups nest:
 // see actors.Group.Group.

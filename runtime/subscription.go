@@ -27,6 +27,7 @@ type Cell interface {
 	State() actors.State
 	Since() time.Duration
 	Config() actors.Config
+	Traits() actors.Traits
 	Oldest() time.Duration
 	Capacity() int
 	Overflow() mailbox.Overflow
@@ -38,6 +39,7 @@ type Cell interface {
 	Done() <-chan struct{}
 	AfterDone(f func())
 	Abandon() bool
+	RedeliveryRoom() int
 	Handles(ctx context.Context) bool
 }
 

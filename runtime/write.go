@@ -20,9 +20,12 @@ func (w *letters) write(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if batch[0].outcome != nil {
+	switch {
+	case len(batch) > 1 && batch[0].outcome != nil:
+		err = w.updateAll(ctx, batch)
+	case batch[0].outcome != nil:
 		err = w.update(ctx, batch[0])
-	} else {
+	default:
 		batch, err = w.insert(ctx, batch)
 	}
 	if err != nil {
@@ -33,16 +36,24 @@ func (w *letters) write(ctx context.Context) error {
 	return nil
 }
 
-// next returns the letters to add next, or one outcome.
+// next returns the letters to add next, or outcomes of different letters: one, if the
+// store does not change many at once.
 func (w *letters) next() []*unwritten {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.waiting) == 0 {
+		return nil
+	}
+	outcomes := w.waiting[0].outcome != nil
+	limit := min(len(w.waiting), letterBatch)
+	if _, many := w.store.(changer); outcomes && !many {
+		limit = 1
+	}
 	n := 0
-	for n < min(len(w.waiting), letterBatch) && (w.waiting[n].outcome == nil || n == 0) {
+	seen := map[string]bool{}
+	for n < limit && (w.waiting[n].outcome != nil) == outcomes && !(outcomes && seen[w.waiting[n].id]) {
+		seen[w.waiting[n].id] = outcomes
 		n++
-		if w.waiting[n-1].outcome != nil {
-			break
-		}
 	}
 	return slices.Clone(w.waiting[:n])
 }
@@ -93,9 +104,48 @@ func (w *letters) encoded(u *unwritten) deadletter.Letter {
 	return *l
 }
 
+// updateAll is update of several, with one call of the store if all goes well.
+func (w *letters) updateAll(ctx context.Context, batch []*unwritten) error {
+	ids := make([]string, len(batch))
+	byID := make(map[string]*unwritten, len(batch))
+	for i, u := range batch {
+		ids[i], byID[u.id] = u.id, u
+	}
+	var results []error
+	err := guarded(func() (err error) {
+		results, err = w.store.(changer).Change(ctx, ids, func(l *deadletter.Letter) error { return byID[l.ID].change(l) })
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, u := range batch {
+		if results[i] == nil || errors.Is(results[i], deadletter.ErrNotRedriving) {
+			continue
+		}
+		if err := w.update(ctx, u); err != nil { // it knows what can be done
+			return err
+		}
+	}
+	return nil
+}
+
+// change is outcome, and notes what the letter is about.
+func (u *unwritten) change(l *deadletter.Letter) error {
+	err := u.outcome(l)
+	news := newsOf(l)
+	news.Outcome = u.result.Outcome
+	// A call of the store that was given up may come this way, too.
+	w := u.way.rt.letters
+	w.mu.Lock()
+	u.news = news
+	w.mu.Unlock()
+	return err
+}
+
 // update brings the outcome of a redrive into its letter.
 func (w *letters) update(ctx context.Context, u *unwritten) error {
-	err := guarded(func() error { return w.store.Update(ctx, u.id, u.outcome) })
+	err := guarded(func() error { return w.store.Update(ctx, u.id, u.change) })
 	var bad *deadletter.LetterError
 	switch {
 	case errors.Is(err, deadletter.ErrNotRedriving):
@@ -109,9 +159,7 @@ func (w *letters) update(ctx context.Context, u *unwritten) error {
 	case errors.As(err, &bad):
 		// The letter would become too large: the outcome alone has room.
 		return guarded(func() error {
-			return w.store.Update(ctx, u.id, func(l *deadletter.Letter) error {
-				return l.EndRedrive(deadletter.OutcomeFailed, "", u.at)
-			})
+			return w.store.Update(ctx, u.id, u.way.outcome(u.result.Outcome, "", u.at))
 		})
 	}
 	return err
@@ -132,6 +180,7 @@ func guarded(call func() error) error {
 func (w *letters) wrote(batch []*unwritten) {
 	var calls []func()
 	ended := false
+	var news []LetterNews
 	defer func() { // also if an observer ends this goroutine
 		w.mu.Lock()
 		w.waiting = slices.DeleteFunc(w.waiting, func(u *unwritten) bool { return u.written })
@@ -147,6 +196,7 @@ func (w *letters) wrote(batch []*unwritten) {
 		if recovered {
 			actors.Notify(w.rt.obs.StoreRecovered, Event{})
 		}
+		w.rt.watch.tell(news)
 		w.rt.sys.Poke()
 	}()
 	for _, u := range batch {
@@ -159,6 +209,9 @@ func (w *letters) wrote(batch []*unwritten) {
 			}
 			calls = append(calls, w.rooms[u.of]...)
 			delete(w.rooms, u.of)
+		}
+		if one, told := u.newsOf(); told && !was {
+			news = append(news, one)
 		}
 		w.mu.Unlock()
 		if !was {
@@ -173,9 +226,16 @@ func (u *unwritten) end() {
 	switch {
 	case u.dead == nil:
 	case u.refused:
-		u.dead.Lost(ReasonLetterRefused)
+		u.dead.Lost(ReasonLetterRefused) // which tells of a redrive, too
+		return
 	default:
 		u.dead.Stored()
+	}
+	switch {
+	case u.edited:
+		u.way.succeeded(u)
+	case u.way != nil:
+		u.way.tell(u.result)
 	}
 }
 

@@ -61,13 +61,31 @@ func subscribePattern[T any](rt *runtime.Runtime, pattern, name string, cell act
 	if err := around(rt, cfg.Middleware, &cell); err != nil {
 		return nil, subscribeError(pattern, name, err)
 	}
+	showPayload(&cell)
+	joined := take(&cell, cfg)
+	return attachPattern(rt, pattern, name, cfg, func(feed func(*mailbox.Inbox[T]) error) (*actors.Pool[T], error) {
+		pool, err := actors.SpawnPool(rt.Actors(), cell, feed)
+		if err == nil {
+			joined(pool)
+		}
+		return pool, err
+	})
+}
+
+// showPayload makes dead letters of events of any topic show the event alone.
+func showPayload[T any](cell *actors.CellConfig[T]) {
 	if reflect.TypeFor[T]() == reflect.TypeFor[Any]() {
 		cell.Payload = func(ev T) any { return any(ev).(Any).Event }
 	}
-	joined := take(&cell, cfg)
+}
+
+// attachPattern registers the subscriber that spawn makes, which is fed by the topics
+// that match.
+func attachPattern[T any](rt *runtime.Runtime, pattern, name string, cfg SubscriberConfig, spawn func(feed func(*mailbox.Inbox[T]) error) (*actors.Pool[T], error)) (*Subscription, error) {
 	s := &patternSubscriber[T]{rt: rt, replay: !cfg.NoReplay}
 	sub, err := rt.AttachPattern(pattern, name, func(open []runtime.Topic) (runtime.Subscriber, error) {
-		pool, err := actors.SpawnPool(rt.Actors(), cell, func(in *mailbox.Inbox[T]) error {
+		var err error
+		s.Pool, err = spawn(func(in *mailbox.Inbox[T]) error {
 			s.in = in
 			for _, t := range open {
 				if err := s.feed(t); err != nil {
@@ -76,17 +94,10 @@ func subscribePattern[T any](rt *runtime.Runtime, pattern, name string, cell act
 			}
 			return nil
 		})
-		if err == nil {
-			s.Pool = pool
-			joined(pool)
-		}
 		return s, err
 	}, s.accepts, s.feed)
 	if err != nil {
-		if errors.Is(err, mailbox.ErrClosed) {
-			err = runtime.ErrClosed
-		}
-		return nil, subscribeError(pattern, name, err)
+		return nil, subscribeError(pattern, name, asClosed(err))
 	}
 	return sub, nil
 }

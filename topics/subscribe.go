@@ -94,6 +94,11 @@ type SubscriberConfig struct {
 	// Middleware is put around the handler, the first one outermost, inside that
 	// of runtime.Config. It is called once, by Subscribe.
 	Middleware []Middleware
+	// Rehearsal lets operators have the handler called with the event of a dead
+	// letter to see what happens, once and without consequences for the letter. The
+	// handler sees it by Delivery.Rehearsal, and should then do no work that others
+	// see. It is not for handlers of batches.
+	Rehearsal bool
 	// Group supervises the subscriber. Nil is the runtime's root.
 	Group *actors.Group
 	// Take ends the subscription once so many events have been handled; 1 is once.
@@ -115,7 +120,7 @@ func (c SubscriberConfig) actor(topic, name string) actors.Config {
 		Topic: topic, Name: name,
 		Policy:   supervisor.Policy{Retry: c.Retry, Restart: c.Restart, Decide: c.Decide},
 		Capacity: c.Capacity, Overflow: c.Overflow, Timeout: c.Timeout, Grace: c.Grace,
-		MaxZombies: c.MaxZombies, Ordering: c.Ordering, MaxParked: c.MaxParked, Group: c.Group,
+		MaxZombies: c.MaxZombies, Ordering: c.Ordering, MaxParked: c.MaxParked, Group: c.Group, Rehearsal: c.Rehearsal,
 	}
 }
 
@@ -187,10 +192,7 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 		return subscriber[T]{c, t}, err
 	})
 	if err != nil {
-		if errors.Is(err, mailbox.ErrClosed) {
-			err = runtime.ErrClosed
-		}
-		return nil, t.subscribeError(name, err)
+		return nil, t.subscribeError(name, asClosed(err))
 	}
 	return sub, nil
 }
@@ -226,6 +228,9 @@ func typed[T any](c SubscriberConfig, cell *actors.CellConfig[T]) error {
 	if c.Take > 0 && c.Workers > 1 {
 		fault("Take %d: must be without Workers, which would begin more than that", c.Take)
 	}
+	if c.Rehearsal && (cell.ReceiveBatch != nil || cell.BatchFactory != nil) {
+		fault("Rehearsal: must be without batches, whose events share their fate")
+	}
 	if c.Batch != (BatchConfig{}) && cell.ReceiveBatch == nil && cell.BatchFactory == nil {
 		fault("Batch: is for handlers of batches; see SubscribeBatch")
 	}
@@ -257,7 +262,8 @@ type handler[T any] interface {
 
 // start spawns what cfg describes.
 func (t *Topic[T]) start(cfg actors.CellConfig[T], replay bool) (handler[T], error) {
-	if cfg.Workers > 1 || t.keeper != nil && replay {
+	// With keys, what comes back from the dead letters has to wait for its key, too.
+	if cfg.Workers > 1 || cfg.Keyed || t.keeper != nil && replay {
 		return actors.SpawnPool(t.rt.Actors(), cfg, func(in *mailbox.Inbox[T]) error {
 			return feed(t, in, "", replay, func(ev T) T { return ev })
 		})

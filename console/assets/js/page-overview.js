@@ -5,6 +5,7 @@ import { ago, figure, isSet, letters, num, plural, span } from './format.js';
 import { card, empty, facts, link, tag } from './ui.js';
 import { chart, key } from './chart.js';
 import { groupTable, sparkParams } from './page-groups.js';
+import { standard } from './page-letters.js';
 import { operationLine } from './page-operations.js';
 
 const last = (points) => points[points.length - 1];
@@ -17,7 +18,7 @@ export default {
     const until = new Date(), from = new Date(until - 24 * 3600e3);
     const [o, series, line, groups, health] = await Promise.all([
       get('overview', {}, signal), get('series', {}, signal), get('timeline', { from: from.toISOString(), until: until.toISOString(), spans: 48 }, signal),
-      get('groups', { query: 'state:open', limit: 8, ...sparkParams() }, signal), app.about.offline ? null : get('health', {}, signal),
+      get('groups', { query: standard, limit: 8, ...sparkParams() }, signal), app.about.offline ? null : get('health', {}, signal),
     ]);
     return { o, series, line, groups, health };
   },
@@ -42,7 +43,7 @@ export default {
         chartCard('Depth', 'events that wait', series, [['Waiting', 'depth', '--bar-blue', 'k-blue']]),
         deadChart(line)),
       h('div', { class: 'halves' },
-        card('What fails', groups.groups.length ? groupTable(groups.groups) : nothing(a, o), h('a', { href: link('groups', { query: 'state:open' }) }, groups.total > groups.groups.length ? `All ${num(groups.total)} groups` : 'Groups')),
+        card('What fails', groups.groups.length ? groupTable(groups.groups) : nothing(a, o), h('a', { href: link('groups') }, groups.total > groups.groups.length ? `All ${num(groups.total)} groups` : 'Groups')),
         h('div', { class: 'stack' },
           o.running?.length ? card('Under way', h('ul', { class: 'trouble' }, o.running.map((op) => h('li', {}, h('div', { class: 'grow' }, operationLine(op))))), h('a', { href: link('operations') }, 'Operations')) : null,
           health ? healthCard(health) : null,

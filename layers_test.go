@@ -36,12 +36,13 @@ const (
 	otelMeters = "go.opentelemetry.io/otel/sdk/metric"
 	otelProm   = "go.opentelemetry.io/otel/exporters/prometheus"
 	prometheus = "github.com/prometheus/client_golang"
+	cloudEvent = "github.com/cloudevents/sdk-go/v2"
 )
 
 var modules = []string{
 	protoactor, conc, zap, rapid, porcupine, goleak,
 	otel, otelMetric, otelTrace, otelSDK, otelMeters, otelProm, prometheus,
-	protobuf, cbor, gobreaker, xtime, cron,
+	cloudEvent, protobuf, cbor, gobreaker, xtime, cron,
 }
 
 // layer is what a package may import beside the standard library: packages of
@@ -67,7 +68,8 @@ var layers = map[string]layer{
 	"deadletter":        {code: []string{"deadletter/search"}, tests: []string{"deadletter/deadlettertest", rapid}},
 	// Files of letters, apart from the stores: who exports and imports nothing links no
 	// MIME and no URL.
-	"deadletter/exchange":       {code: []string{"deadletter"}, tests: []string{rapid}},
+	// cloudEvent judges what is a valid event.
+	"deadletter/exchange":       {code: []string{"deadletter"}, tests: []string{rapid, cloudEvent}},
 	"deadletter/deadlettertest": {code: []string{"deadletter", "deadletter/search"}},
 
 	// The only package that knows protoactor-go.

@@ -34,13 +34,12 @@ export default {
       h('dl', { class: 'figures' },
         fig('Open letters', num(a.open), a.open ? `oldest ${isSet(a.oldest) ? ago(a.oldest) : '–'}` : 'nothing to look at', a.open > 0 && 'red'),
         fig('Being redriven', num(a.redriving), runs(o.running || [])),
-        fig('Throughput', figure(now.done) + '/s', 'events handled'),
-        fig('Failures', figure(now.failures) + '/s', 'attempts that failed'),
-        fig('Depth', num(now.depth), 'events wait or are in hand'),
+        app.about.offline ? null : [fig('Throughput', figure(now.done) + '/s', 'events handled'), fig('Failures', figure(now.failures) + '/s', 'attempts that failed'), fig('Depth', num(now.depth), 'wait or are in hand')],
         fig('Store', Math.round(a.fill * 100) + ' %', a.dropped || a.expired ? `${num(a.dropped)} dropped, ${num(a.expired)} expired` : `${num(total)} letters ever`, a.fill >= 0.8 && 'red')),
-      h('div', { class: 'charts' },
+      h('div', { class: app.about.offline ? '' : 'charts' },
+        app.about.offline ? null : [
         chartCard('Throughput', 'per second', series, [['Handled', 'done', '--bar-green', 'k-green'], ['Failed attempts', 'failures', '--bar-red', 'k-red']]),
-        chartCard('Depth', 'events that wait', series, [['Waiting', 'depth', '--bar-blue', 'k-blue']]),
+        chartCard('Depth', 'events that wait', series, [['Waiting', 'depth', '--bar-blue', 'k-blue']])],
         deadChart(line)),
       h('div', { class: 'halves' },
         card('What fails', groups.groups.length ? groupTable(groups.groups) : nothing(a, o), h('a', { href: link('groups') }, groups.total > groups.groups.length ? `All ${num(groups.total)} groups` : 'Groups')),
@@ -81,7 +80,7 @@ function chartCard(title, sub, series, lines) {
   return card(h('span', {}, title, ' ', h('span', { class: 'faint' }, sub)),
     times.length > 1
       ? chart('chart-' + title, { times, series: lines.map(([label, field, color]) => ({ label, color, fill: true, values: series.points.map((p) => p[field]) })), label: `${title}: ${lines.map(([label, f]) => `${label} ${figure(last(series.points)[f])}`).join(', ')} now` })
-      : h('div', { class: 'chart', key: 'wait-' + title }, empty('', app.about.offline ? 'There is no runtime here: this is a look at its letters.' : 'The first figures come within seconds.', { slim: true })),
+      : h('div', { class: 'chart', key: 'wait-' + title }, empty('', 'The first figures come within seconds.', { slim: true })),
     lines.length > 1 ? key(lines.map(([label, , , cls]) => [cls, label])) : null);
 }
 

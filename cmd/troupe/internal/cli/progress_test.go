@@ -77,25 +77,20 @@ func TestInterrupt(t *testing.T) {
 	w.handles(func(context.Context, order) error { return nil })
 	w.ok("pause", "payment")
 	ctx, interrupt := context.WithCancel(context.Background())
-	done := make(chan result, 1)
-	go func() { done <- run(ctx, w.env, "", false, "redrive", "--query", "*", "--yes") }()
-	var op deadletter.Operation
-	eventually(t, "a redrive that runs", func() bool {
-		var page deadletter.OperationPage
-		w.into(&page, "ops", "--state", "running")
-		if page.Total == 1 {
-			op = page.Operations[0]
-		}
-		return page.Total == 1
-	})
-	time.Sleep(50 * time.Millisecond) // so that the command follows it; it may also be at its beginning
-	interrupt()
-	r := <-done
-	if r.code != cli.ExitInterrupted {
-		t.Errorf("exit code %d, want %d: %s", r.code, cli.ExitInterrupted, r.err)
+	out, code := tail(ctx, w.env, "redrive", "--query", "*", "--yes")
+	eventually(t, "a line of progress", func() bool { return strings.Contains(out.String(), "\n") })
+	var page deadletter.OperationPage
+	w.into(&page, "ops", "--state", "running")
+	if page.Total != 1 {
+		t.Fatalf("%d operations run", page.Total)
 	}
-	if strings.Contains(r.err, "goes on") && !strings.Contains(r.err, "troupe ops watch "+op.ID) {
-		t.Errorf("it says %q", r.err)
+	op := page.Operations[0]
+	interrupt()
+	if got := <-code; got != cli.ExitInterrupted {
+		t.Errorf("exit code %d, want %d", got, cli.ExitInterrupted)
+	}
+	if !strings.Contains(out.String(), "goes on at "+w.url) || !strings.Contains(out.String(), "troupe ops watch "+op.ID) {
+		t.Errorf("it says %q", out)
 	}
 	w.ok("resume", "payment")
 	all := lines(t, w.ok("ops", "watch", op.ID[:20]))

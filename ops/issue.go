@@ -82,6 +82,9 @@ func (r *runner) issue(ctx context.Context, items []deadletter.Item, charge func
 			continue
 		}
 		room, at, err := r.d.rt.RedriveRoom(l, to)
+		if err != nil && r.closing() {
+			return nil // and not because the subscriber is gone
+		}
 		if err != nil {
 			leave(it, err.Error())
 			continue
@@ -117,6 +120,13 @@ func (r *runner) issue(ctx context.Context, items []deadletter.Item, charge func
 	}
 	r.cursor = blocked - 1 // it is looked at again; those behind it that were sent are not pending
 	return nil
+}
+
+// closing reports whether the runtime takes nothing any more, and has the runner leave
+// the rest to the next desk. Subscribers stop after that only.
+func (r *runner) closing() bool {
+	r.quiet = r.quiet || r.d.rt.State() != runtime.StateRunning
+	return r.quiet
 }
 
 // closedAs says for people what has become of a letter.
@@ -184,7 +194,7 @@ func (r *runner) send(ctx context.Context, items []deadletter.Item, letters []de
 			continue
 		}
 		switch {
-		case errors.Is(err, runtime.ErrClosed):
+		case errors.Is(err, runtime.ErrClosed), r.closing():
 			r.quiet = true
 			r.finish(items[i], deadletter.ItemPending, "")
 		case give.Err() != nil, errors.Is(err, mailbox.ErrFull):

@@ -104,6 +104,13 @@ func New(cfg Config) (*Runtime, error) {
 	return rt, nil
 }
 
+// State says how far the runtime is in its life.
+func (rt *Runtime) State() State {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return rt.state
+}
+
 // Name returns the name of the configuration.
 func (rt *Runtime) Name() string { return rt.cfg.Name }
 

@@ -9,25 +9,19 @@ import (
 	"github.com/troupe-go/troupe/ops"
 )
 
-// mediaOf returns the media type of a format, "" if there is none of that name.
-func mediaOf(format string) string {
-	switch format {
-	case ops.JSONLines:
-		return "application/x-ndjson"
-	case ops.CloudEvents:
-		return "application/cloudevents+json"
-	}
-	return ""
-}
+// lines is the media type of exports: both formats have one JSON document a line.
+const lines = "application/x-ndjson"
 
-func (c *call) format() (format, media string) {
-	if format = c.text("format"); format == "" {
+func (c *call) format() string {
+	format := c.text("format")
+	switch format {
+	case "":
 		format = ops.JSONLines
-	}
-	if media = mediaOf(format); media == "" {
+	case ops.JSONLines, ops.CloudEvents:
+	default:
 		c.wrong("format", quote(format)+" is not a format", "send "+ops.JSONLines+" or "+ops.CloudEvents)
 	}
-	return format, media
+	return format
 }
 
 // trailer says how many letters an export has, so that a reader can tell a whole
@@ -35,7 +29,7 @@ func (c *call) format() (format, media string) {
 const trailer = "Troupe-Count"
 
 func (c *call) export() error {
-	format, media := c.format()
+	format := c.format()
 	scope := c.scope()
 	if c.fault != nil {
 		return c.fault
@@ -44,7 +38,7 @@ func (c *call) export() error {
 		return err
 	}
 	h := c.w.Header()
-	h.Set("Content-Type", media)
+	h.Set("Content-Type", lines)
 	h.Set("Trailer", trailer)
 	h.Set("Content-Disposition", `attachment; filename="letters.`+format+`"`)
 	if c.r.Method == http.MethodHead {
@@ -85,11 +79,11 @@ func (p *patient) Write(data []byte) (int, error) {
 // importLetters reads a file of letters. What was read before a fault stays, and
 // sending the file again leaves it out.
 func (c *call) importLetters() error {
-	format, media := c.format()
+	format := c.format()
 	if c.fault != nil {
 		return c.fault
 	}
-	if err := checkType(c.r, media); err != nil {
+	if err := checkType(c.r, lines); err != nil {
 		return err
 	}
 	if err := c.may(Mutate, AllTopics); err != nil {

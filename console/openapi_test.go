@@ -127,6 +127,8 @@ func TestOpenAPI(t *testing.T) {
 			v.check(call+" (error)", schemaOf(op["responses"].(map[string]any)["default"]), parse(t, text))
 		}
 	}
+	_, text, _ = w.ask(http.MethodPost, "api/v1/import", "{}\n", func(r *http.Request) { r.Header.Set("Content-Type", "application/x-ndjson") })
+	v.check("import", schemaOf(paths["/api/v1/import"].(map[string]any)["post"].(map[string]any)["responses"].(map[string]any)["200"]), parse(t, text))
 	for _, r := range console.Routes() {
 		if r.Media == "" && !tried[r.Path] {
 			t.Errorf("%s has not been tried", r.Path)

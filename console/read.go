@@ -287,8 +287,10 @@ func (c *call) complete() error {
 	answer := wire.Completions{Completions: []string{}, Words: []string{}, From: place.From, To: place.To}
 	head, tail := query[:place.From], query[place.To:]
 	for _, q := range queries {
-		word, ok := strings.CutPrefix(q, head)
-		if word, ok = strings.CutSuffix(word, tail); ok && c.mayComplete(place, word) {
+		if len(q) < len(head)+len(tail) || !strings.HasPrefix(q, head) || !strings.HasSuffix(q, tail) {
+			continue // it changes more than the place
+		}
+		if word := q[len(head) : len(q)-len(tail)]; c.mayComplete(place, word) {
 			answer.Completions = append(answer.Completions, q)
 			answer.Words = append(answer.Words, word)
 		}

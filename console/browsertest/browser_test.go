@@ -3,6 +3,7 @@ package browsertest_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -53,7 +54,7 @@ func everything(*http.Request, console.Action) error { return nil }
 // open opens the shop and a browser of that width and theme.
 func open(t *testing.T, cfg console.Config, orders, width int, theme string) *tab {
 	t.Helper()
-	path := chromium(t)
+	chromium(t)
 	if cfg.Authorize == nil {
 		cfg.Authorize = everything
 	}
@@ -65,18 +66,7 @@ func open(t *testing.T, cfg console.Config, orders, width int, theme string) *ta
 	mux := http.NewServeMux()
 	mux.Handle("/ops/dlq/", http.StripPrefix("/ops/dlq", shop.Console))
 	server := httptest.NewServer(mux)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.DisableGPU, chromedp.Flag("lang", "en-US"), chromedp.Env("TZ=UTC"))
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
-	}
-	alloc, stop := chromedp.NewExecAllocator(ctx, options...)
-	tabCtx, leave := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {}))
-	b := &tab{t: t, ctx: tabCtx, shop: shop, url: server.URL + "/ops/dlq/"}
 	t.Cleanup(func() {
-		leave()
-		stop()
-		cancel()
 		end, done := context.WithTimeout(context.Background(), 20*time.Second)
 		defer done()
 		server.CloseClientConnections()
@@ -84,19 +74,46 @@ func open(t *testing.T, cfg console.Config, orders, width int, theme string) *ta
 		if err := shop.Close(end); err != nil {
 			t.Error(err)
 		}
+	})
+	if err := shop.Place(t.Context(), orders); err != nil {
+		t.Fatal(err)
+	}
+	b := drive(t, server.URL+"/ops/dlq/", width, theme)
+	b.shop = shop
+	return b
+}
+
+// drive opens a browser.
+func drive(t *testing.T, url string, width int, theme string) *tab {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.DisableGPU, chromedp.Flag("lang", "en-US"), chromedp.Env("TZ=UTC"))
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox)
+	}
+	alloc, stop := chromedp.NewExecAllocator(ctx, options...)
+	tabCtx, leave := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {}))
+	b := &tab{t: t, ctx: tabCtx, url: url}
+	t.Cleanup(func() {
+		leave()
+		stop()
+		cancel()
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for _, line := range b.bad {
 			t.Errorf("the browser says: %s", line)
 		}
 	})
-	if err := shop.Place(ctx, orders); err != nil {
-		t.Fatal(err)
-	}
 	chromedp.ListenTarget(tabCtx, b.heard)
 	b.do(log.Enable(), runtime.Enable(), chromedp.EmulateViewport(int64(width), 800),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}))
 	return b
+}
+
+// discard reads an answer to its end.
+func discard(resp *http.Response) (int64, error) {
+	defer resp.Body.Close()
+	return io.Copy(io.Discard, resp.Body)
 }
 
 // heard keeps errors of the page, and refusals of its policy.

@@ -69,7 +69,7 @@ func NewShop(cfg console.Config) (*Shop, error) {
 	if s.Placed, err = topics.Open[Order](s.Runtime, "orders.placed"); err != nil {
 		return nil, err
 	}
-	quick := topics.SubscriberConfig{Retry: supervisor.Retry{MaxAttempts: 3, BaseDelay: time.Millisecond, MaxDelay: 2 * time.Millisecond}}
+	quick := topics.SubscriberConfig{Restart: supervisor.Restart{MaxRestarts: supervisor.Unlimited, BaseDelay: time.Millisecond, MaxDelay: time.Millisecond}, Retry: supervisor.Retry{MaxAttempts: 3, BaseDelay: time.Millisecond, MaxDelay: 2 * time.Millisecond}}
 	if _, err = s.Placed.Subscribe("billing", s.bill, quick); err != nil {
 		return nil, err
 	}

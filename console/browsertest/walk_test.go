@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/troupe-go/troupe/console"
 	"github.com/troupe-go/troupe/deadletter"
@@ -176,4 +177,62 @@ func TestKeyboardOnly(t *testing.T) {
 	b.keys(kb.Enter)
 	b.until(`document.querySelector('.query-problem')`)
 	b.screenshot("query-error-light")
+}
+
+// TestChoose marks letters one by one, a range with Shift, and all that match on the
+// server, and does something with them.
+func TestChoose(t *testing.T) {
+	b := open(t, console.Config{}, 70, 1440, "light")
+	b.visit("#/letters?query=state:open+sub:billing")
+	b.until(`document.querySelectorAll('.letters tbody tr').length === 50`)
+	mark := func(row int, shift bool) {
+		b.do(chromedp.Evaluate(`document.querySelectorAll('.letters tbody input')[`+jsonOf(row)+`].dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true, shiftKey: `+jsonOf(shift)+`}))`, nil))
+	}
+	mark(2, false)
+	b.sees("1 chosen")
+	mark(9, true)
+	b.sees("8 chosen")
+	b.screenshot("chosen-light")
+	b.click("button", "Choose all 70 that match")
+	b.sees("All 70 letters that match")
+	b.click(".pickbar button", "Delete")
+	b.sees("Delete 70 letters?")
+	b.sees("staging · shop")
+	disabled := `document.querySelector('dialog button[type=submit]').disabled`
+	if !js[bool](b, disabled) {
+		t.Error("deletes without the number")
+	}
+	b.fill("confirm", "69")
+	if !js[bool](b, disabled) {
+		t.Error("deletes with another number")
+	}
+	b.fill("confirm", "70")
+	b.screenshot("delete-light")
+	b.click("dialog button[type=submit]", "Delete 70 letters")
+	b.sees("No letter fits")
+	b.click(".toast button", "Undo")
+	b.until(`document.querySelectorAll('.letters tbody tr').length === 50`)
+	a, err := b.shop.Desk.Verify(t.Context())
+	if err != nil || a.Deleted != 0 {
+		t.Errorf("account %+v, %v", a, err)
+	}
+}
+
+// TestLive shows what happens without being asked, and says when it cannot.
+func TestLive(t *testing.T) {
+	b := open(t, console.Config{}, 1, 1440, "light")
+	b.visit("#/letters")
+	b.until(`document.querySelector('.alive.on') && document.querySelectorAll('.letters tbody tr').length === 1`)
+	if err := b.shop.Place(t.Context(), 5); err != nil {
+		t.Fatal(err)
+	}
+	b.until(`document.querySelectorAll('.letters tbody tr').length === 6`)
+	b.until(`document.querySelector('.nav a[href="#/letters"] .count').innerText === '6'`)
+	if err := b.shop.Console.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.until(`document.querySelector('.alive.off')`)
+	b.mu.Lock() // it says that the server answers 503, as it should
+	b.bad = nil
+	b.mu.Unlock()
 }

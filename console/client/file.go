@@ -42,16 +42,12 @@ func (c *Client) Export(ctx context.Context, w io.Writer, s ops.Scope, format st
 // it again adds nothing twice.
 func (c *Client) Import(ctx context.Context, by ops.By, r io.Reader, format string) (ops.Imported, error) {
 	v := values{}.text("format", format).text("by", by.Name).text("why", by.Why)
-	media := "application/x-ndjson"
-	if format == ops.CloudEvents {
-		media = "application/cloudevents+json"
-	}
 	var result ops.Imported
 	req, err := c.request(ctx, http.MethodPost, "import", url.Values(v), io.NopCloser(r))
 	if err != nil {
 		return result, err
 	}
-	req.Header.Set("Content-Type", media)
+	req.Header.Set("Content-Type", "application/x-ndjson")
 	resp, err := c.send(req)
 	if err != nil {
 		return result, err

@@ -1,6 +1,6 @@
 // Archive, restore, delete, snooze and resolve.
 import { h } from './dom.js';
-import { post } from './api.js';
+import { get, post } from './api.js';
 import { app } from './app.js';
 import { letters, plural } from './format.js';
 import { by, confirmCount, failed, field, link, toast } from './ui.js';
@@ -42,10 +42,14 @@ export async function changeDialog(kind, scope, { n, done } = {}) {
   }
 }
 
-// undo restores what an operation has closed.
+// undo restores what an operation has closed, as soon as that has its end.
 async function undo(scope, op) {
   try {
-    await post('change', { by: by({ why: `undo of ${op.id}` }), change: { kind: 'restore', scope: scope.ids ? { ids: scope.ids } : { query: `op:${op.id}` } } });
+    while (op.state === 'running') {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      op = await get('operation', { id: op.id });
+    }
+    await post('change', { by: by({ why: `undo of ${op.id}` }), change: { kind: 'restore', scope: scope.ids ? { ids: scope.ids } : { query: `op:${op.id} state:${{ delete: 'deleted', archive: 'archived', resolve: 'resolved' }[op.kind]}` } } });
     toast('Undone');
     setTimeout(app.reload, 500);
   } catch (err) {

@@ -26,7 +26,7 @@ export function groupTable(groups) {
         g.note || g.owner ? h('span', { class: 'second' }, [g.owner && '@' + g.owner, g.note].filter(Boolean).join(' · ')) : null),
       h('td', {}, tag(g.state)),
       h('td', { class: 'num', 'data-name': 'open' }, num(openOf(g)), g.snoozed ? h('div', { class: 'second' }, num(g.snoozed) + ' snoozed') : null),
-      h('td', { class: 'wide' }, g.spark?.length ? spark(g.spark, `${num(g.spark.reduce((a, b) => a + b, 0))} failures in the last 24 hours`) : null),
+      h('td', { class: 'wide mid' }, g.spark?.length ? spark(g.spark, `${num(g.spark.reduce((a, b) => a + b, 0))} failures in the last 24 hours`) : null),
       h('td', { class: 'num' }, whenAgo(g.last_seen)))))));
 }
 export const reason = (l) => [String(l.reason || '').replaceAll('_', ' '), l.cause && l.cause !== 'error' ? l.cause : ''].filter(Boolean).join(' · ');

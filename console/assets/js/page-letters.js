@@ -98,7 +98,7 @@ export function letterKeys(e, page, row, match) {
   if (e.key === 'e' && row) return editDialog(row.id), true;
 }
 
-const states = [['open', 'Open'], ['redriving', 'Redriving'], ['resolved', 'Resolved'], ['archived', 'Archived'], ['deleted', 'Deleted'], ['*', 'Any state']];
+const states = [['open', 'Open'], ['redriving', 'Redriving'], ['resolved', 'Resolved'], ['archived', 'Archived'], ['deleted', 'Deleted'], ['*', 'All']];
 
 // The tabs are about the query's own state:… term, so that they and the text agree.
 const stateIn = (query) => (/(?:^|\s)state:(\w+)/.exec(query) || [])[1] || '*';

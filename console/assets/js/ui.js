@@ -52,7 +52,9 @@ export function link(page, params) {
 
 export function toast(text, opts = {}) {
   const node = h('div', { class: 'toast ' + (opts.bad ? 'bad' : '') }, h('span', {}, text), opts.action ? h('button', { type: 'button', onclick: () => (node.remove(), opts.action[1]()) }, opts.action[0]) : null);
-  document.getElementById('toasts').append(node);
+  const all = document.getElementById('toasts');
+  while (all.childElementCount > 2) all.firstElementChild.remove();
+  all.append(node);
   setTimeout(() => node.remove(), opts.action ? 12000 : opts.bad ? 9000 : 4000);
 }
 export const say = (text) => (document.getElementById('live').textContent = text);

@@ -38,13 +38,14 @@ const (
 	prometheus = "github.com/prometheus/client_golang"
 	cobra      = "github.com/spf13/cobra"
 	xterm      = "golang.org/x/term"
+	cloudEvent = "github.com/cloudevents/sdk-go/v2"
 	moderncDB  = "modernc.org/sqlite"
 )
 
 var modules = []string{
 	protoactor, conc, zap, rapid, porcupine, goleak,
 	otel, otelMetric, otelTrace, otelSDK, otelMeters, otelProm, prometheus,
-	protobuf, cbor, gobreaker, xtime, cron, moderncDB, cobra, xterm,
+	cloudEvent, protobuf, cbor, gobreaker, xtime, cron, moderncDB, cobra, xterm,
 }
 
 // layer is what a package may import beside the standard library: packages of
@@ -70,7 +71,8 @@ var layers = map[string]layer{
 	"deadletter":        {code: []string{"deadletter/search"}, tests: []string{"deadletter/deadlettertest", rapid}},
 	// Files of letters, apart from the stores: who exports and imports nothing links no
 	// MIME and no URL.
-	"deadletter/exchange":       {code: []string{"deadletter"}, tests: []string{rapid}},
+	// cloudEvent judges what is a valid event.
+	"deadletter/exchange":       {code: []string{"deadletter"}, tests: []string{rapid, cloudEvent}},
 	"deadletter/deadlettertest": {code: []string{"deadletter", "deadletter/search"}},
 	// A package of its own, so that only who imports it links the database.
 	"deadletter/sqlite": {

@@ -87,7 +87,9 @@ func encodeEvent(l deadletter.Letter) ([]byte, error) {
 	isJSON := l.ContentType == ""
 	if media, _, err := mime.ParseMediaType(l.ContentType); err == nil && attribute(l.ContentType) == l.ContentType {
 		e.DataContentType = l.ContentType
-		isJSON = media == "application/json" || strings.HasSuffix(media, "+json")
+		// For application/vnd.order+json, too, the specification wants JSON, but what
+		// most programs read events with, sdk-go, wants a text then.
+		isJSON = media == "application/json"
 	}
 	switch {
 	case len(l.Payload) == 0:
@@ -145,7 +147,8 @@ func decodeEvent(text []byte) (deadletter.Letter, error) {
 }
 
 // attribute makes the value of an attribute of a text: no control characters, no
-// code points that are none, and no more than is good for a header.
+// code points that are none, no blanks around it, since blanks alone are as good as
+// none, and no more than is good for a header.
 func attribute(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r&0xfffe == 0xfffe || 0xfdd0 <= r && r <= 0xfdef {
@@ -153,6 +156,7 @@ func attribute(s string) string {
 		}
 		return r
 	}, s) // bytes that are no UTF-8 become utf8.RuneError
+	s = strings.TrimSpace(s)
 	if len(s) <= maxAttribute {
 		return s
 	}

@@ -131,3 +131,27 @@ func TestSteering(t *testing.T) {
 		t.Errorf("%d of %d items", len(items.Items), items.Total)
 	}
 }
+
+// TestNothingMoves holds that a person who waits for a paused subscriber is told so,
+// and what the preview says of it.
+func TestNothingMoves(t *testing.T) {
+	w := newWorld(t)
+	w.fail(2)
+	w.handles(func(context.Context, order) error { return nil })
+	w.ok("pause", "payment")
+	if out := w.ok("redrive", "--query", "*", "--dry-run"); !strings.Contains(out, "orders.placed/payment  2 letters  paused") || !strings.Contains(out, "takes them when it is resumed") {
+		t.Errorf("the preview says\n%s", out)
+	}
+	var out buffer
+	code := make(chan int, 1)
+	go func() {
+		env := environment(w.env, &out)
+		env.OutTerminal, env.ErrTerminal = true, true
+		code <- cli.Run(t.Context(), env, "redrive", "--query", "*", "--yes")
+	}()
+	eventually(t, "the reason", func() bool { return strings.Contains(out.String(), "is the subscriber paused?") })
+	w.ok("resume", "payment")
+	if got := <-code; got != cli.ExitOK {
+		t.Errorf("exit code %d: %s", got, &out)
+	}
+}

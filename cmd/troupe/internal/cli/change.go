@@ -114,9 +114,9 @@ func (a *app) concerned(ctx context.Context, c ops.Change) (int, error) {
 	if c.Scope.Group == "" {
 		return a.desk.Count(ctx, c.Scope)
 	}
-	states := "state:*"
+	var states string
 	switch c.Kind {
-	case ops.ChangeResolve, ops.ChangeSnooze:
+	case ops.ChangeResolve, ops.ChangeSnooze, "redrive":
 		states = "state:open"
 	case ops.ChangeRestore:
 		states = "(state:archived or state:deleted)"

@@ -119,6 +119,7 @@ a query; troupe help search tells the query language.
 	add("other", a.goTestCmd(), a.demoCmd(), a.versionCmd())
 	root.SetHelpCommandGroupID("other")
 	root.SetCompletionCommandGroupID("other")
+	a.completions(root)
 	return root
 }
 

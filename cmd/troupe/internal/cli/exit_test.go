@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-go/troupe/cmd/troupe/internal/cli"
@@ -65,7 +66,7 @@ func TestExitCodes(t *testing.T) {
 		{"redrive", with(), cli.ExitUsage, "say which letters"},
 		{"redrive --query * " + ids[0], with(), cli.ExitUsage, "in one way only"},
 		{"redrive --query * --steps 1,x", with(), cli.ExitUsage, "percentages"},
-		{"redrive --query * --steps 5,1", with(), cli.ExitUsage, "Steps"},
+		{"redrive --query * --steps 5,1 --yes", with(), cli.ExitUsage, "Steps"},
 		{"redrive --query * --canary --steps 5,100", with(), cli.ExitUsage, "choose one"},
 		{"redrive --query topic:none --yes", with(), cli.ExitNotFound, "no letters"},
 		{"redrive --query *", with(), cli.ExitRefused, "--yes"},
@@ -198,6 +199,47 @@ func TestCompletionScripts(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if r := run(context.Background(), nil, "", false, "completion", shell); r.code != cli.ExitOK || !strings.Contains(r.out, "troupe") {
 			t.Errorf("troupe completion %s: exit code %d, %d bytes", shell, r.code, len(r.out))
+		}
+	}
+}
+
+// TestDynamicCompletion holds what a Tab offers.
+func TestDynamicCompletion(t *testing.T) {
+	w := newWorld(t)
+	ids := w.fail(2)
+	for _, c := range []struct{ line, want string }{
+		{"show ", ids[1]},
+		{"redrive " + ids[0] + " ", ids[1]},
+		{"pause orders", "orders.placed/payment"},
+		{"fix le", "leave-ch\tmoves everybody to LI"},
+		{"redrive --group ", firstGroup(w)},
+		{"groups show ", firstGroup(w)},
+		{"groups -o ", "jsonl"},
+		{"archi", "archive"},
+	} {
+		words := strings.Split(c.line, " ")
+		r := run(context.Background(), w.env, "", false, append([]string{"__complete"}, words...)...)
+		if r.code != cli.ExitOK || !strings.Contains(r.out, c.want) {
+			t.Errorf("troupe %s: %+v, want %q", c.line, r, c.want)
+		}
+	}
+	if r := run(context.Background(), nil, "", false, "__complete", "show", ""); r.code != cli.ExitOK {
+		t.Errorf("without a server: %+v", r)
+	}
+}
+
+// TestTokenInTheClear holds that nobody sends a token over the network without being
+// told.
+func TestTokenInTheClear(t *testing.T) {
+	for server, want := range map[string]bool{"http://192.0.2.1:1/": true, "http://127.0.0.1:1/": false, "http://localhost:1/": false, "https://192.0.2.1:1/": false} {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		r := run(ctx, map[string]string{"TROUPE_TOKEN": token}, "", false, "groups", "--server", server)
+		cancel()
+		if got := strings.Contains(r.err, "unencrypted"); got != want {
+			t.Errorf("with %s it says %q", server, r.err)
+		}
+		if strings.Contains(r.err, token) {
+			t.Errorf("with %s it tells the token: %q", server, r.err)
 		}
 	}
 }

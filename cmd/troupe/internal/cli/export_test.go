@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -15,3 +16,11 @@ func Root() *cobra.Command {
 
 // SetPaths is what --set and --unset do.
 var SetPaths = setPaths
+
+// ExitRows are the exit codes as rows of a table.
+func ExitRows() (rows []string) {
+	for _, e := range exits {
+		rows = append(rows, fmt.Sprintf("| %d | %s |", e.Code, e.About))
+	}
+	return rows
+}

@@ -96,7 +96,8 @@ func (a *app) searchCmd() *cobra.Command {
 Terms that stand beside each other must all hold; write or between two, - or not before
 one, and parentheses. A term is field:value, or a text to be found in the error and the
 payload. Names are matched as a whole, and * stands for anything; texts are searched for
-what is in them; numbers, times and durations take > >= < <=. Quote what has blanks.
+what is in them; numbers, times and durations take > >= < <=. Quote what has blanks, and
+write -- before a query that begins with -.
 
   topic:orders.* sub:billing reason:permanent err:"timeout" payload.order.id:123
   age:>1h redrives:>0 state:open "free text"

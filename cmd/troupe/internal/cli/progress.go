@@ -42,6 +42,8 @@ const (
 	lookEvery = 100 * time.Millisecond
 	lineEvery = time.Second
 	barWidth  = 30
+	// patience is how long nothing may happen until a person is told a likely reason.
+	patience = 3 * time.Second
 )
 
 // follow shows an operation until it ends, stops or is paused. With ctx it detaches.
@@ -49,6 +51,8 @@ func (a *app) follow(ctx context.Context, id string) error {
 	bar := a.OutTerminal && a.ErrTerminal && a.plain()
 	lines := !a.OutTerminal && a.plain() || a.output == "jsonl"
 	var printed time.Time
+	var ended int
+	moved := time.Now() // when an outcome came last
 	for {
 		op, err := a.desk.Operation(ctx, id)
 		switch {
@@ -62,8 +66,15 @@ func (a *app) follow(ctx context.Context, id string) error {
 		}
 		over := op.State != deadletter.OperationRunning && op.Items[deadletter.ItemIssued] == 0 || op.State == deadletter.OperationPaused
 		now := time.Now()
+		if n := endedOf(op); n != ended {
+			ended, moved = n, now
+		}
 		if bar {
-			fmt.Fprintf(a.Err, "\r\x1b[K%s", a.bar(op))
+			text := a.bar(op)
+			if still := now.Sub(moved); still > patience && op.Items[deadletter.ItemIssued] > 0 {
+				text += fmt.Sprintf("  no outcome for %s: is the subscriber paused?", span(still))
+			}
+			fmt.Fprintf(a.Err, "\r\x1b[K%s", a.fit(text))
 			if over {
 				fmt.Fprintln(a.Err)
 			}
@@ -99,10 +110,7 @@ func (a *app) detached(id string) error {
 
 // bar draws how far an operation is.
 func (a *app) bar(op ops.Operation) string {
-	ended := 0
-	for _, s := range []deadletter.ItemState{deadletter.ItemDone, deadletter.ItemFailed, deadletter.ItemLeft, deadletter.ItemInDoubt} {
-		ended += op.Items[s]
-	}
+	ended := endedOf(op)
 	full := barWidth * ended / max(1, op.Total)
 	text := fmt.Sprintf("[%s%s] %d/%d", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), ended, op.Total)
 	if len(op.Plan.Steps) > 0 {
@@ -116,12 +124,23 @@ func (a *app) bar(op ops.Operation) string {
 	if op.ETA > 0 {
 		text += "  " + op.ETA.Round(time.Second).String() + " to go"
 	}
-	width := 0
-	if a.Size != nil {
-		width, _ = a.Size()
+	return text
+}
+
+// endedOf is how many letters have an outcome.
+func endedOf(op ops.Operation) (n int) {
+	for _, s := range []deadletter.ItemState{deadletter.ItemDone, deadletter.ItemFailed, deadletter.ItemLeft, deadletter.ItemInDoubt} {
+		n += op.Items[s]
 	}
-	if width > 0 {
-		text = cut(text, width-1)
+	return n
+}
+
+// fit cuts a text to a line of the terminal.
+func (a *app) fit(text string) string {
+	if a.Size != nil {
+		if width, _ := a.Size(); width > 0 {
+			return cut(text, width-1)
+		}
 	}
 	return text
 }

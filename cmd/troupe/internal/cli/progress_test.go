@@ -77,25 +77,20 @@ func TestInterrupt(t *testing.T) {
 	w.handles(func(context.Context, order) error { return nil })
 	w.ok("pause", "payment")
 	ctx, interrupt := context.WithCancel(context.Background())
-	done := make(chan result, 1)
-	go func() { done <- run(ctx, w.env, "", false, "redrive", "--query", "*", "--yes") }()
-	var op deadletter.Operation
-	eventually(t, "a redrive that runs", func() bool {
-		var page deadletter.OperationPage
-		w.into(&page, "ops", "--state", "running")
-		if page.Total == 1 {
-			op = page.Operations[0]
-		}
-		return page.Total == 1
-	})
-	time.Sleep(50 * time.Millisecond) // so that the command follows it; it may also be at its beginning
-	interrupt()
-	r := <-done
-	if r.code != cli.ExitInterrupted {
-		t.Errorf("exit code %d, want %d: %s", r.code, cli.ExitInterrupted, r.err)
+	out, code := tail(ctx, w.env, "redrive", "--query", "*", "--yes")
+	eventually(t, "a line of progress", func() bool { return strings.Contains(out.String(), "\n") })
+	var page deadletter.OperationPage
+	w.into(&page, "ops", "--state", "running")
+	if page.Total != 1 {
+		t.Fatalf("%d operations run", page.Total)
 	}
-	if strings.Contains(r.err, "goes on") && !strings.Contains(r.err, "troupe ops watch "+op.ID) {
-		t.Errorf("it says %q", r.err)
+	op := page.Operations[0]
+	interrupt()
+	if got := <-code; got != cli.ExitInterrupted {
+		t.Errorf("exit code %d, want %d", got, cli.ExitInterrupted)
+	}
+	if !strings.Contains(out.String(), "goes on at "+w.url) || !strings.Contains(out.String(), "troupe ops watch "+op.ID) {
+		t.Errorf("it says %q", out)
 	}
 	w.ok("resume", "payment")
 	all := lines(t, w.ok("ops", "watch", op.ID[:20]))
@@ -134,5 +129,29 @@ func TestSteering(t *testing.T) {
 	w.into(&items, "ops", "show", id, "--items", "--state", "done", "-l", "7")
 	if len(items.Items) != 7 || items.Total != 30 {
 		t.Errorf("%d of %d items", len(items.Items), items.Total)
+	}
+}
+
+// TestNothingMoves holds that a person who waits for a paused subscriber is told so,
+// and what the preview says of it.
+func TestNothingMoves(t *testing.T) {
+	w := newWorld(t)
+	w.fail(2)
+	w.handles(func(context.Context, order) error { return nil })
+	w.ok("pause", "payment")
+	if out := w.ok("redrive", "--query", "*", "--dry-run"); !strings.Contains(out, "orders.placed/payment  2 letters  paused") || !strings.Contains(out, "takes them when it is resumed") {
+		t.Errorf("the preview says\n%s", out)
+	}
+	var out buffer
+	code := make(chan int, 1)
+	go func() {
+		env := environment(w.env, &out)
+		env.OutTerminal, env.ErrTerminal = true, true
+		code <- cli.Run(t.Context(), env, "redrive", "--query", "*", "--yes")
+	}()
+	eventually(t, "the reason", func() bool { return strings.Contains(out.String(), "is the subscriber paused?") })
+	w.ok("resume", "payment")
+	if got := <-code; got != cli.ExitOK {
+		t.Errorf("exit code %d: %s", got, &out)
 	}
 }

@@ -103,27 +103,14 @@ or cancel it. The exit code is 3 if it stopped, or not all letters were done.`,
 
 // redrive shows what would happen, asks, begins and follows.
 func (a *app) redrive(ctx context.Context, r ops.Redrive, detach bool) error {
-	p, err := a.desk.Preview(ctx, r)
-	if err != nil {
+	n, err := a.foreseen(ctx, r)
+	if err != nil || a.dryRun {
 		return err
 	}
-	if a.dryRun && !a.plain() {
-		return a.emit(p)
-	}
-	if a.dryRun || !a.yes && a.InTerminal {
-		w := a.Err
-		if a.dryRun {
-			w = a.Out
-		}
-		fmt.Fprint(w, a.preview(r, p))
-	}
-	if a.dryRun {
-		return nil
-	}
-	if p.Total == 0 {
+	if n == 0 {
 		return notFound("", "there are no letters to send back")
 	}
-	if err := a.ask(fmt.Sprintf("Send %s back to %s at %s?", letters(p.Total), clean(r.To.String()), a.place(ctx))); err != nil {
+	if err := a.ask(fmt.Sprintf("Send %s back to %s at %s?", letters(n), clean(r.To.String()), a.place(ctx))); err != nil {
 		return err
 	}
 	op, err := a.desk.Redrive(ctx, a.who(), r)
@@ -139,6 +126,27 @@ func (a *app) redrive(ctx context.Context, r ops.Redrive, detach bool) error {
 		return nil
 	}
 	return a.follow(ctx, op.ID)
+}
+
+// foreseen shows what a redrive would do to who wants to know, and returns how many
+// letters it has.
+func (a *app) foreseen(ctx context.Context, r ops.Redrive) (int, error) {
+	if !a.dryRun && (a.yes || !a.InTerminal) {
+		// A preview reads every letter, which nobody would see.
+		return a.concerned(ctx, ops.Change{Kind: "redrive", Scope: r.Scope})
+	}
+	p, err := a.desk.Preview(ctx, r)
+	switch {
+	case err != nil:
+		return 0, err
+	case !a.dryRun:
+		fmt.Fprint(a.Err, a.preview(r, p))
+	case a.plain():
+		fmt.Fprint(a.Out, a.preview(r, p))
+	default:
+		return p.Total, a.emit(p)
+	}
+	return p.Total, nil
 }
 
 // preview says what a redrive would do.

@@ -34,18 +34,14 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// TestDemo holds that a demo begins within seconds, is the same for the same seed, says
+// TestDemo holds that a demo is the same for the same seed, says
 // what to try, and leaves nothing behind.
 func TestDemo(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	begun := time.Now()
 	var out output
 	var folder string
 	err := demo.Run(t.Context(), demo.Config{Addr: "127.0.0.1:0", Once: true, Seed: 1, Out: &out,
 		Ready: func(url, socket, store string) {
-			if took := time.Since(begun); took > 20*time.Second {
-				t.Errorf("it took %v to begin", took)
-			}
 			folder = filepath.Dir(store)
 			info, err := os.Stat(store)
 			if err != nil || info.Mode().Perm() != 0o600 {

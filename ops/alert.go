@@ -47,11 +47,12 @@ const NoAlert = -1
 // Alerts says who is told of what. Without Hook and Webhook nobody is.
 //
 // An alert of one kind about one group, or about the store, is told once in Cooldown.
-// What cannot be delivered at once is tried again, up to Attempts times; of more than Queue that
-// wait, the new ones are dropped, and counted in the log.
+// What cannot be delivered at once is tried again, up to Attempts times; of more than
+// Queue that wait, the new ones are dropped, and counted in the log.
 type Alerts struct {
-	// Hook is called with each alert, one at a time. An error has it called again. ctx ends
-	// after Timeout, and when the desk closes.
+	// Hook is called with each alert, one at a time. An error has it called again. ctx
+	// ends after Timeout, and when the desk closes; a call that goes on all the same is
+	// not waited for.
 	Hook func(ctx context.Context, a Alert) error
 	// Webhook gets each alert as JSON by POST.
 	Webhook Webhook

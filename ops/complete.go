@@ -14,7 +14,7 @@ const maxValues = 20
 
 // Complete suggests what may follow in a query whose cursor is at that byte: whole
 // queries, the likeliest first. Fields and keywords are those of the language; values
-// of topic, subscriber, reason and group are those that letters have now, in the groups with the latest
+// of topic, subscriber, reason and group are those of the groups with the latest
 // failures.
 func (d *Desk) Complete(ctx context.Context, query string, at int) ([]string, error) {
 	c := search.Complete(query, at)

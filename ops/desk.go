@@ -116,7 +116,8 @@ var desks sync.Map
 // settles what a process that ended had issued, as the package says, and goes on with
 // its operations, so it takes the time that reading their issued items takes. Call it
 // after the topics have been opened and the subscribers are there, since a letter whose
-// subscriber is not there is left. It also calls runtime.RecoverRedrives, which takes the store for its own.
+// subscriber is not there is left. It calls runtime.RecoverRedrives, which takes the
+// store for its own.
 //
 // Errors: everything that is wrong with the configuration, at once; [ErrTaken]; those
 // of the store.
@@ -192,8 +193,8 @@ func (d *Desk) wait() {
 
 // Close stops what runs, which a later desk goes on with, and writes down what is
 // known: call it after Runtime.Shutdown, and before the store is closed. A desk whose
-// runtime has ended closes itself. It returns when everything has ended, or with the cause of
-// ctx; then it goes on to end. It is idempotent.
+// runtime has ended closes itself. It returns when everything has ended, or with the
+// cause of ctx; then it goes on to end. It is idempotent.
 func (d *Desk) Close(ctx context.Context) error {
 	d.mu.Lock()
 	d.closed = true

@@ -27,8 +27,7 @@
 //
 // Letters go back oldest first, never more than the mailbox has room for, and about half
 // a second's work at a time, 32 to 512 letters: no more than that is in doubt after a
-// crash. A
-// subscriber handles what goes back in that order, beside what is published; while one
+// crash. A subscriber handles what goes back in that order, beside what is published; while one
 // waits for its next attempt, those behind it wait as well if the subscriber is
 // topics.Ordered, which is the default, and those of the same key if it has a Key. They
 // do not wait at a subscriber that is topics.Parked without a Key, nor at one of a

@@ -56,8 +56,8 @@ func (d *Desk) Export(ctx context.Context, w io.Writer, s Scope, format string) 
 // there is left as it is; a line that is no letter is left out, and named. Letters say by
 // whom they were imported.
 //
-// Errors: [ErrInvalid] for the format; [ErrReadOnly], [ErrClosed]; those of the ledger and of r. What was
-// added until then stays, and importing the same again adds the rest.
+// Errors: [ErrInvalid] for the format; [ErrReadOnly], [ErrClosed]; those of the ledger
+// and of r. What was added until then stays, and importing the same again adds the rest.
 func (d *Desk) Import(ctx context.Context, by By, r io.Reader, format string) (Imported, error) {
 	var out Imported
 	err := d.audited(ctx, by, deadletter.AuditEntry{Action: "import", Object: format}, func(e *deadletter.AuditEntry) error {

@@ -27,9 +27,9 @@ import (
 // type is that of a handler of this event; it does not compile until the name there is
 // that of one.
 //
-// The file belongs into the package of the handler. If the event's type is of that
-// package, its import has to go; with a runtime, the type is known with the path of its package, else a comment
-// says as what it was published. A payload that is not JSON is a literal of bytes and is
+// The file belongs beside the event's type, or where its import leads. With a runtime
+// the type is known with the path of its package; else a comment says as what it was
+// published. A payload that is not JSON is a literal of bytes and is
 // decoded by a codec that the test names in the same way.
 //
 // Errors: deadletter.ErrNotFound; runtime.ErrNoPayload.

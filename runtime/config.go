@@ -52,6 +52,20 @@ type Config struct {
 	// the store. A subscriber with so many waits itself, until the store works
 	// again; others do not. Zero is 256.
 	MaxParkedLetters int
+	// Redact removes from a dead letter what must not be kept or seen, before it comes
+	// into the store and whenever a redrive has added to it. It may change Payload,
+	// PayloadError, Headers, Error, PanicValue, Stack and the Errors of Attempts and
+	// Redrives; changes of other fields are ignored. It sees a letter again that it has
+	// changed before, and must leave that as it is. For the message of a redrive it gets
+	// a letter that has no more than its names and Error.
+	//
+	// A letter whose payload it has changed cannot be redriven as it is; its
+	// PayloadError says so. If Redact panics, or does not return, everything that it
+	// may change is withheld, the payload too, and the letter is kept without.
+	//
+	// It must be safe for concurrent use and quick: the store waits for it. It is not
+	// about logs and observers, which get the errors as they are. Nil is none.
+	Redact func(*deadletter.Letter)
 }
 
 func (c Config) withDefaults() Config {

@@ -43,6 +43,18 @@ func (rt *Runtime) letter(u *unwritten, stuck bool) deadletter.Letter {
 	if err != nil {
 		l.Payload, l.PayloadError = nil, err.Error()
 	}
+	if stuck && rt.cfg.Redact != nil {
+		withhold(&l, true, "withheld: the codec or Config.Redact does not return")
+		return l
+	}
+	if t == nil {
+		rt.redact(&l, true)
+		return l
+	}
+	policy := t.Payload()
+	policy.apply(&l)
+	rt.redact(&l, true)
+	policy.cut(&l)
 	return l
 }
 

@@ -32,6 +32,8 @@ func (p patternTopic) Decode(Redelivered) (any, error) { return nil, errNotATopi
 
 func (p patternTopic) Version() int { return 1 }
 
+func (p patternTopic) Payload() PayloadPolicy { return PayloadPolicy{} }
+
 func (p patternTopic) Republish(context.Context, Redelivered) error { return errNotATopic }
 
 var errNotATopic = errors.New("runtime: a pattern is not a topic")

@@ -318,9 +318,10 @@ func (rt *Runtime) giveUpRedrive(ctx context.Context, w *wayBack, err error) {
 	if w.cfg.Rehearse {
 		return
 	}
-	aborted := w.outcome(deadletter.OutcomeAborted, err.Error(), time.Now())
+	text := rt.redactText(&w.l, err.Error())
+	aborted := w.outcome(deadletter.OutcomeAborted, text, time.Now())
 	if rt.cfg.DeadLetters.Update(context.WithoutCancel(ctx), w.l.ID, aborted) != nil {
-		rt.letters.redriven(w, deadletter.OutcomeAborted, err.Error()) // it will be written
+		rt.letters.redriven(w, deadletter.OutcomeAborted, text) // it will be written
 		return
 	}
 	rt.underWay.remove(w)

@@ -30,6 +30,8 @@ type Topic interface {
 	Decode(l Redelivered) (event any, err error)
 	// Version is that of Type, as Encode writes it. It counts from 1.
 	Version() int
+	// Payload is what dead letters keep of events.
+	Payload() PayloadPolicy
 	// Republish publishes the event of a letter to all subscribers.
 	Republish(ctx context.Context, l Redelivered) error
 	// Drain refuses publications from outside of handlers, and Close all.

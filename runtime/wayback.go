@@ -33,8 +33,8 @@ type wayBack struct {
 	as      string // what the letter is closed as then
 	number  int    // of the redrive, which began, as the store has it
 	began   time.Time
-	refused bool   // the call of Redrive returned an error
-	listed  bool   // in underWay, whose mu guards it
+	refused bool // the call of Redrive returned an error
+	listed  bool // in underWay, whose mu guards it
 	told    sync.Once
 }
 
@@ -177,7 +177,7 @@ func (w *wayBack) ended(dropped string, err error) {
 	case dropped == "":
 		outcome, text = deadletter.OutcomeDone, ""
 	case dropped == supervisor.ReasonSkipped:
-		outcome, text = deadletter.OutcomeSkipped, message(err)
+		outcome, text = deadletter.OutcomeSkipped, w.rt.redactText(&w.l, message(err))
 	case w.cfg.Rehearse && err != nil && !errors.Is(err, actors.ErrStopped):
 		outcome, text = deadletter.OutcomeFailed, message(err)
 	}
@@ -195,7 +195,7 @@ func (w *wayBack) failedAgain(l *deadletter.Letter, d *actors.Dead, at time.Time
 	}
 	if w.elsewhere() {
 		// What it says of its own failure holds.
-		return l.EndRedrive(w.outcomeOf(d), cmp.Or(deathMessage(d), d.Reason), at)
+		return l.EndRedrive(w.outcomeOf(d), cmp.Or(w.rt.redactText(&w.l, deathMessage(d)), d.Reason), at)
 	}
 	reason := l.Reason
 	describe(l, d, w.number)
@@ -204,6 +204,7 @@ func (w *wayBack) failedAgain(l *deadletter.Letter, d *actors.Dead, at time.Time
 	} else {
 		l.Fingerprint = deadletter.Fingerprint(*l)
 	}
+	w.rt.redact(l, false)
 	return l.EndRedrive(w.outcomeOf(d), d.Reason, at)
 }
 
@@ -281,6 +282,9 @@ func (w *wayBack) tell(r Redriven) {
 		}
 		if w.cfg.Ended != nil && !w.refused {
 			r.Letter, r.EventID = w.l.ID, w.eventID
+			if r.Outcome == deadletter.OutcomeFailed {
+				r.Error = w.rt.redactText(&w.l, r.Error)
+			}
 			_ = guarded(func() error { w.cfg.Ended(r); return nil })
 		}
 	})

@@ -252,6 +252,9 @@ func (d *direct[M]) Encode(event any) ([]byte, string, error) {
 // Version is 1: messages are between parts of one program.
 func (d *direct[M]) Version() int { return 1 }
 
+// Payload is all of it.
+func (d *direct[M]) Payload() runtime.PayloadPolicy { return runtime.PayloadPolicy{} }
+
 func (d *direct[M]) Decode(l runtime.Redelivered) (any, error) {
 	return decode[M](d.name, Config{}.withDefaults(), l)
 }

@@ -49,6 +49,8 @@ type Config struct {
 	Replay Replay
 	// Unpublished is what becomes of scheduled events at shutdown.
 	Unpublished Unpublished
+	// Payload is what dead letters keep of the events. The zero value is all.
+	Payload runtime.PayloadPolicy
 }
 
 func (c Config) withDefaults() Config {
@@ -72,6 +74,9 @@ func (c Config) validate(typ reflect.Type) error {
 	}
 	if c.Replay.set() && c.Unrouted != CountUnrouted {
 		faults = append(faults, fmt.Errorf("Unrouted %d: must be CountUnrouted with a Replay, which keeps events without subscribers", c.Unrouted))
+	}
+	if err := c.Payload.Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("Payload: %w", err))
 	}
 	faults = append(faults, c.Upcasts.validate(c.Version), checkType(c.Codec, typ))
 	return errors.Join(faults...)
@@ -380,6 +385,8 @@ func (s side[T]) Encode(event any) ([]byte, string, error) {
 func (s side[T]) Decode(l runtime.Redelivered) (any, error) { return s.t.decode(l) }
 
 func (s side[T]) Version() int { return s.t.cfg.Version }
+
+func (s side[T]) Payload() runtime.PayloadPolicy { return s.t.cfg.Payload }
 
 // Republish does not make the event follow from another: it is the same event.
 func (s side[T]) Republish(ctx context.Context, l runtime.Redelivered) error {

@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/troupe-go/troupe/console"
 	"github.com/troupe-go/troupe/console/client"
+	"github.com/troupe-go/troupe/ops"
 )
 
 func TestListen(t *testing.T) {
@@ -99,5 +101,37 @@ func TestZeroConfig(t *testing.T) {
 		if err := c.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestOffline shows a ledger that no runtime has.
+func TestOffline(t *testing.T) {
+	w := newWorld(t, console.Config{Sample: console.NoSamples})
+	c, err := console.New(nil, console.Config{Desk: ops.Offline(w.store), Authorize: everything})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.server.Config.Handler = http.StripPrefix("/ops", c)
+	for path, want := range map[string]int{
+		"about": 200, "overview": 200, "letters": 200, "groups?query=*": 200, "timeline": 200, "operations": 200, "audit": 200, "verify": 200, "series": 200,
+		"letter?id=" + w.ids("bills")[0]: 200, "tree": 403, "subscribers": 403, "topics": 403, "health": 403,
+	} {
+		if status, text := w.get(path); status != want {
+			t.Errorf("GET %s = %d %s, want %d", path, status, text, want)
+		}
+	}
+	if _, text := w.get("about"); !strings.Contains(text, `"offline":true`) {
+		t.Errorf("about = %s", text)
+	}
+	for path, body := range changes(w.ids("bills")[0], w.group("bills")) {
+		if path == "import" {
+			continue
+		}
+		if status, text := w.post(path, body); status != http.StatusForbidden || !strings.Contains(text, "read_only") {
+			t.Errorf("POST %s = %d %s", path, status, text)
+		}
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

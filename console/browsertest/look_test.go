@@ -3,11 +3,13 @@ package browsertest_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/troupe-go/troupe/console"
 	"github.com/troupe-go/troupe/deadletter"
 	"github.com/troupe-go/troupe/ops"
@@ -199,4 +201,39 @@ func TestHostileText(t *testing.T) {
 	b.mu.Lock() // that was a refusal on purpose
 	b.bad = nil
 	b.mu.Unlock()
+}
+
+// TestOfflineAndEmpty look at a ledger without a runtime, and at one without letters.
+func TestOfflineAndEmpty(t *testing.T) {
+	b := open(t, console.Config{}, 5, 1200, "light")
+	for name, store := range map[string]*deadletter.Memory{"offline": b.shop.Store, "empty": nil} {
+		if store == nil {
+			var err error
+			if store, err = deadletter.NewMemory(deadletter.MemoryConfig{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := console.New(nil, console.Config{Desk: ops.Offline(store)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(c)
+		b.url = server.URL + "/"
+		for _, page := range []string{"overview", "tree", "topics", "groups", "letters", "operations", "audit"} {
+			b.visitAny("#/" + page)
+			if js[bool](b, `Boolean(document.querySelector('.error-box'))`) {
+				t.Errorf("%s, %s: %s", name, page, js[string](b, `document.querySelector('.error-box').innerText`))
+			}
+			if name == "empty" && !js[bool](b, `Boolean(document.querySelector('main .empty'))`) {
+				t.Errorf("%s, %s says nothing", name, page)
+			}
+			b.screenshot(name + "-" + page)
+		}
+		b.do(chromedp.Navigate("about:blank"))
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		server.CloseClientConnections()
+		server.Close()
+	}
 }

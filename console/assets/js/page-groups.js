@@ -8,7 +8,7 @@ import { queryField } from './query.js';
 import { redriveDialog } from './redrive.js';
 import { changeDialog } from './change.js';
 import { controls } from './page-tree.js';
-import { letterTable, letterKeys, pickbar } from './page-letters.js';
+import { letterTable, letterKeys, pickbar, standard } from './page-letters.js';
 
 const spans = 24;
 export const sparkParams = () => ({ spark: spans, since: new Date(Date.now() - 24 * 3600e3).toISOString() });
@@ -38,7 +38,7 @@ export const groups = {
   every: 15000,
   wants: (e) => ['letter', 'resolved', 'group', 'operation'].includes(e.kind),
   async load(p, signal) {
-    const query = p.query ?? 'state:open';
+    const query = p.query ?? standard;
     try {
       return await get('groups', { query, state: p.state, after: p.after, ...sparkParams() }, signal);
     } catch (err) {
@@ -54,12 +54,12 @@ export const groups = {
     if (e.key === 'a' && may('mutate')) return acknowledge(g), true;
   },
   view(d, p) {
-    const query = p.query ?? 'state:open';
+    const query = p.query ?? standard;
     return [
       queryField({ value: query, error: d.refused, onsubmit: (q) => app.go('groups', { ...p, after: '', query: q === '' ? '*' : q }) }),
       h('div', { class: 'tabs', role: 'navigation', 'aria-label': 'States of groups' }, statesOf.map(([s, t]) => h('a', { key: s, href: link('groups', { ...p, state: s, after: '' }), 'aria-current': (p.state || '') === s ? 'true' : null }, t))),
       d.refused ? null : card(null, d.groups.length ? [groupTable(d.groups), pager({ shown: d.groups.length, total: d.total, next: d.next, hidden: d.hidden, what: 'group' })]
-        : empty(p.state || query !== 'state:open' ? 'No group fits' : 'No dead letters', p.state || query !== 'state:open' ? 'Change the query or the state.' : `Nothing is open. Nothing failed for good that has not been dealt with${isSet(app.about.started) ? `; this console is up since ${ago(app.about.started)}` : ''}.`, { icon: 'check', actions: query !== '*' ? [h('a', { class: 'btn', href: link('groups', { query: '*' }) }, 'Show groups of any state')] : null })),
+        : empty(p.state || query !== standard ? 'No group fits' : 'No dead letters', p.state || query !== standard ? 'Change the query or the state.' : `Nothing is open. Nothing failed for good that has not been dealt with${isSet(app.about.started) ? `; this console is up since ${ago(app.about.started)}` : ''}.`, { icon: 'check', actions: query !== '*' ? [h('a', { class: 'btn', href: link('groups', { query: '*' }) }, 'Show groups of any state')] : null })),
     ];
   },
 };

@@ -98,13 +98,14 @@ export function letterKeys(e, page, row, match) {
   if (e.key === 'e' && row) return editDialog(row.id), true;
 }
 
-const states = [['open', 'Open'], ['redriving', 'Redriving'], ['resolved', 'Resolved'], ['archived', 'Archived'], ['deleted', 'Deleted'], ['*', 'All']];
+export const standard = 'state:open snoozed:no';
+const states = [['open', 'Open'], ['snoozed', 'Snoozed'], ['redriving', 'Redriving'], ['resolved', 'Resolved'], ['archived', 'Archived'], ['deleted', 'Deleted'], ['*', 'All']];
 
 // The tabs are about the query's own state:… term, so that they and the text agree.
-const stateIn = (query) => (/(?:^|\s)state:(\w+)/.exec(query) || [])[1] || '*';
+const stateIn = (query) => (/(?:^|\s)snoozed:yes/.test(query) ? 'snoozed' : (/(?:^|\s)state:(\w+)/.exec(query) || [])[1] || '*');
 const withState = (query, s) => {
-  const rest = query.replace(/(?:^|\s)state:\w+/g, '').replace(/^\*$/, '').trim();
-  return (s === '*' ? rest || '*' : `state:${s} ${rest}`.trim());
+  const rest = query.replace(/(?:^|\s)(state:\w+|snoozed:(yes|no))/g, '').replace(/^\*$/, '').trim();
+  return (s === '*' ? rest || '*' : `${s === 'open' ? standard : s === 'snoozed' ? 'snoozed:yes' : 'state:' + s} ${rest}`.trim());
 };
 
 export const letters = {
@@ -112,7 +113,7 @@ export const letters = {
   every: 20000,
   wants: (e) => ['letter', 'resolved', 'operation'].includes(e.kind),
   async load(p, signal) {
-    const query = p.query ?? 'state:open';
+    const query = p.query ?? standard;
     try {
       return await get('letters', { query, after: p.after, brief: true }, signal);
     } catch (err) {
@@ -121,9 +122,9 @@ export const letters = {
     }
   },
   rows: (d) => d.letters,
-  keys: (e, d, row) => letterKeys(e, d, row, { query: app.params.query ?? 'state:open' }),
+  keys: (e, d, row) => letterKeys(e, d, row, { query: app.params.query ?? standard }),
   view(d, p) {
-    const query = p.query ?? 'state:open';
+    const query = p.query ?? standard;
     return [
       queryField({ value: query, error: d.refused, onsubmit: (q) => app.go('letters', { query: q === '' ? '*' : q }) }),
       h('div', { class: 'row wrap' },
@@ -133,7 +134,7 @@ export const letters = {
           { text: 'Redrive…', run: () => redriveDialog({ query }, d.total) }, { text: 'Fix with a function…', run: () => fixDialog({ query }, d.total) }, ...['archive', 'snooze', 'resolve', 'restore', 'delete'].map((k) => ({ text: k[0].toUpperCase() + k.slice(1) + '…', danger: k === 'delete', run: () => changeDialog(k, { query }, { n: d.total }) })),
           may('payload') ? { text: 'Export as JSON lines', run: () => (location.href = address('export', { query }).href) } : null, may('payload') ? { text: 'Export as CloudEvents', run: () => (location.href = address('export', { query, format: 'cloudevents' }).href) } : null]) : null),
       d.refused ? null : card(null, d.letters.length ? [letterTable(d), pager({ shown: d.letters.length, total: d.total, next: d.next, hidden: d.hidden, withheld: d.withheld })]
-        : empty(query === 'state:open' ? 'No dead letters' : 'No letter fits', query === 'state:open' ? 'Nothing is open. When a handler gives up on an event, it is here within a second.' : 'Change the query, or look at letters of any state.', { icon: query === 'state:open' ? 'check' : 'letters', actions: query !== '*' ? [h('a', { class: 'btn', href: link('letters', { query: '*' }) }, 'Show letters of any state')] : null })),
+        : empty(query === standard ? 'No dead letters' : 'No letter fits', query === standard ? 'Nothing is open. When a handler gives up on an event, it is here within a second.' : 'Change the query, or look at letters of any state.', { icon: query === standard ? 'check' : 'letters', actions: query !== '*' ? [h('a', { class: 'btn', href: link('letters', { query: '*' }) }, 'Show letters of any state')] : null })),
       pickbar(d, { query }),
     ];
   },

@@ -5,6 +5,7 @@ import { ago, figure, isSet, letters, num, plural, span } from './format.js';
 import { card, empty, facts, link, tag } from './ui.js';
 import { chart, key } from './chart.js';
 import { groupTable, sparkParams } from './page-groups.js';
+import { standard } from './page-letters.js';
 import { operationLine } from './page-operations.js';
 
 const last = (points) => points[points.length - 1];
@@ -17,7 +18,7 @@ export default {
     const until = new Date(), from = new Date(until - 24 * 3600e3);
     const [o, series, line, groups, health] = await Promise.all([
       get('overview', {}, signal), get('series', {}, signal), get('timeline', { from: from.toISOString(), until: until.toISOString(), spans: 48 }, signal),
-      get('groups', { query: 'state:open', limit: 8, ...sparkParams() }, signal), app.about.offline ? null : get('health', {}, signal),
+      get('groups', { query: standard, limit: 8, ...sparkParams() }, signal), app.about.offline ? null : get('health', {}, signal),
     ]);
     return { o, series, line, groups, health };
   },
@@ -33,16 +34,15 @@ export default {
       h('dl', { class: 'figures' },
         fig('Open letters', num(a.open), a.open ? `oldest ${isSet(a.oldest) ? ago(a.oldest) : '–'}` : 'nothing to look at', a.open > 0 && 'red'),
         fig('Being redriven', num(a.redriving), runs(o.running || [])),
-        fig('Throughput', figure(now.done) + '/s', 'events handled'),
-        fig('Failures', figure(now.failures) + '/s', 'attempts that failed'),
-        fig('Depth', num(now.depth), 'events wait or are in hand'),
+        app.about.offline ? null : [fig('Throughput', figure(now.done) + '/s', 'events handled'), fig('Failures', figure(now.failures) + '/s', 'attempts that failed'), fig('Depth', num(now.depth), 'wait or are in hand')],
         fig('Store', Math.round(a.fill * 100) + ' %', a.dropped || a.expired ? `${num(a.dropped)} dropped, ${num(a.expired)} expired` : `${num(total)} letters ever`, a.fill >= 0.8 && 'red')),
-      h('div', { class: 'charts' },
+      h('div', { class: app.about.offline ? '' : 'charts' },
+        app.about.offline ? null : [
         chartCard('Throughput', 'per second', series, [['Handled', 'done', '--bar-green', 'k-green'], ['Failed attempts', 'failures', '--bar-red', 'k-red']]),
-        chartCard('Depth', 'events that wait', series, [['Waiting', 'depth', '--bar-blue', 'k-blue']]),
+        chartCard('Depth', 'events that wait', series, [['Waiting', 'depth', '--bar-blue', 'k-blue']])],
         deadChart(line)),
       h('div', { class: 'halves' },
-        card('What fails', groups.groups.length ? groupTable(groups.groups) : nothing(a, o), h('a', { href: link('groups', { query: 'state:open' }) }, groups.total > groups.groups.length ? `All ${num(groups.total)} groups` : 'Groups')),
+        card('What fails', groups.groups.length ? groupTable(groups.groups) : nothing(a, o), h('a', { href: link('groups') }, groups.total > groups.groups.length ? `All ${num(groups.total)} groups` : 'Groups')),
         h('div', { class: 'stack' },
           o.running?.length ? card('Under way', h('ul', { class: 'trouble' }, o.running.map((op) => h('li', {}, h('div', { class: 'grow' }, operationLine(op))))), h('a', { href: link('operations') }, 'Operations')) : null,
           health ? healthCard(health) : null,
@@ -80,7 +80,7 @@ function chartCard(title, sub, series, lines) {
   return card(h('span', {}, title, ' ', h('span', { class: 'faint' }, sub)),
     times.length > 1
       ? chart('chart-' + title, { times, series: lines.map(([label, field, color]) => ({ label, color, fill: true, values: series.points.map((p) => p[field]) })), label: `${title}: ${lines.map(([label, f]) => `${label} ${figure(last(series.points)[f])}`).join(', ')} now` })
-      : h('div', { class: 'chart', key: 'wait-' + title }, empty('', app.about.offline ? 'There is no runtime here: this is a look at its letters.' : 'The first figures come within seconds.', { slim: true })),
+      : h('div', { class: 'chart', key: 'wait-' + title }, empty('', 'The first figures come within seconds.', { slim: true })),
     lines.length > 1 ? key(lines.map(([label, , , cls]) => [cls, label])) : null);
 }
 

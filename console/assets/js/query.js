@@ -59,6 +59,8 @@ export function queryField({ value, onsubmit, error, placeholder = 'topic:orders
       e.preventDefault();
       if (open && state.at >= 0) take(input, state.options[state.at]);
       else {
+        clearTimeout(state.timer); // what may follow is not wanted any more
+        state.asked?.abort();
         state.options = [];
         onsubmit(input.value.trim());
       }

@@ -23,10 +23,6 @@ func open(t testing.TB, cfg sqlite.Config) *sqlite.Store {
 	return s
 }
 
-func TestStoreIsAStore(t *testing.T) {
-	deadlettertest.Run(t, func(t *testing.T) deadletter.Store { return open(t, sqlite.Config{}) })
-}
-
 func TestStoreIsALedger(t *testing.T) {
 	deadlettertest.RunLedger(t, func(t *testing.T) deadletter.Ledger { return open(t, sqlite.Config{}) })
 }

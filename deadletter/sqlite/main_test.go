@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -11,6 +12,11 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
 		child(path)
 		return
+	}
+	// Each check writes files: what finds nothing new takes minutes. The command
+	// line may ask for more.
+	if err := flag.Set("rapid.checks", "15"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

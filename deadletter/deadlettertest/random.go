@@ -81,7 +81,7 @@ func randomLetter(rng *rand.Rand, n int) deadletter.Letter {
 	l.PublishedAt, l.FirstFailedAt, l.LastFailedAt = randomTime(rng), randomTime(rng), randomTime(rng)
 	l.EventID, l.CausationID, l.CorrelationID, l.ImportedFrom = name(), name(), name(), name()
 	if rng.IntN(4) == 0 {
-		l.SnoozedUntil = randomTime(rng).Add(pick(rng, []time.Duration{0, 1, time.Hour, 400 * 24 * time.Hour}))
+		l.SnoozedUntil = day.Add(-pick(rng, randomAges)).Add(pick(rng, []time.Duration{0, 1, time.Hour, 400 * 24 * time.Hour}))
 	}
 	for i := range rng.IntN(4) {
 		l.Redrives = append(l.Redrives, deadletter.Redrive{Number: i + 1, Operation: pick(rng, append(randomOps, "")), StartedAt: randomTime(rng)})

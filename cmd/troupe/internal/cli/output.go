@@ -1,23 +1,50 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // emit writes a value as JSON, indented for -o json and as one line for -o jsonl.
 func (a *app) emit(v any) error {
-	e := json.NewEncoder(a.Out)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if a.output == "json" {
 		e.SetIndent("", "  ")
 	}
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(a.Out, escape(b.String()))
+	return err
+}
+
+// escape writes what a terminal may act on, and JSON leaves as it is, as \u escapes:
+// such characters are in strings only, so the value stays the same.
+func escape(text string) string {
+	hostile := func(r rune) bool { return r > '~' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) }
+	if strings.IndexFunc(text, hostile) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if !hostile(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
 }
 
 // emitAll writes a page as one value for -o json, and its entries one by one for

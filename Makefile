@@ -18,7 +18,7 @@ CHECKS = all,-ST1005
 MODULES = bench examples/frameworks console/browsertest
 
 # Where a test can pass by luck: goroutines meet in these.
-CONCURRENT = ./mailbox ./actors ./runtime ./topics ./troupetest ./deadletter/... ./console
+CONCURRENT = ./mailbox ./actors ./runtime ./topics ./troupetest ./deadletter ./ops ./console
 
 .PHONY: check lint format tidy vet staticcheck test stress modules examples bench bench-compare vuln
 
@@ -61,6 +61,7 @@ examples:
 	ls *.go | $(GO) run ./examples/embedding/stdin
 	$(GO) run ./examples/orders
 	cd examples/frameworks && ls */*.go | $(GO) run ./oklogrun
+	$(GO) run ./cmd/troupe demo --once
 
 # Writes bench/RESULTS.md; under half an hour on a machine that does
 # nothing else.

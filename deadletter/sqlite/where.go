@@ -254,17 +254,23 @@ func (w *where) name(t *search.Term, column string) (string, []any) {
 	}
 	fits := w.test(func(v []driver.Value) bool { return t.Fulfills(str(v[0])) })
 	sql, args := "troupe_test(?, "+whole(column)+")", []any{fits}
-	if prefix := t.Parts[0]; prefix != "" && strings.TrimRight(prefix, "\xff") != "" {
-		// An index finds what begins alike.
-		sql, args = column+" >= ? AND "+column+" < ? AND "+sql, append([]any{prefix, after(prefix)}, args...)
+	if prefix := t.Parts[0]; prefix != "" {
+		if behind := after(prefix); behind != "" { // an index finds what begins alike
+			sql, args = column+" >= ? AND "+column+" < ? AND "+sql, append([]any{prefix, behind}, args...)
+		}
 	}
 	return sql, args
 }
 
-// after returns the first text behind all that begin with prefix.
+// after returns the first text behind all that begin with prefix, "" if there is none.
 func after(prefix string) string {
-	b := []byte(strings.TrimRight(prefix, "\xff"))
-	b[len(b)-1]++
+	b := []byte(prefix)
+	for len(b) > 0 && b[len(b)-1] == 0xff {
+		b = b[:len(b)-1]
+	}
+	if len(b) > 0 {
+		b[len(b)-1]++
+	}
 	return string(b)
 }
 

@@ -178,9 +178,9 @@ type fault struct {
 type core struct {
 	sys       *System
 	cfg       Config
-	pool      pool   // nil unless it shares its mailbox with others
-	member    string // tells it from these
-	traits    Traits // without workers
+	pool      pool    // nil unless it shares its mailbox with others
+	member    string  // tells it from these
+	traits    *Traits // without workers; nil if there is nothing to say
 	box       *box
 	pid       *actor.PID
 	node      *node

@@ -30,23 +30,34 @@ type Worker struct {
 	State State
 }
 
-func traits[T any](cfg CellConfig[T]) Traits {
-	t := Traits{
+func traits[T any](cfg CellConfig[T]) *Traits {
+	t := &Traits{
 		Keyed: cfg.Keyed, Newest: cfg.Key != nil && cfg.Overflow == mailbox.Latest, Filtered: cfg.Filter != nil, Lanes: cfg.Lanes,
 	}
 	if cfg.ReceiveBatch != nil || cfg.BatchFactory != nil {
 		t.Batch = cfg.Batch
 	}
+	if !t.Keyed && !t.Newest && !t.Filtered && t.Lanes == 0 && t.Batch == (BatchConfig{}) {
+		return nil // of a subscriber like most: there may be a million
+	}
+	return t
+}
+
+// ownTraits returns the traits of one actor.
+func (c *core) ownTraits() (t Traits) {
+	if c.traits != nil {
+		t = *c.traits
+	}
 	return t
 }
 
 // Traits returns what the actor is beyond its Config.
-func (c *Cell[T]) Traits() Traits { return c.traits }
+func (c *Cell[T]) Traits() Traits { return c.ownTraits() }
 
 // Traits returns what the workers are beyond their Config, and who they are: of a
 // group those that have not left.
 func (p *Pool[T]) Traits() Traits {
-	t := p.all()[0].traits
+	t := p.all()[0].ownTraits()
 	t.Group = p.host() != nil
 	for i, c := range p.members() {
 		name := strings.TrimPrefix(c.member, "/")

@@ -54,11 +54,11 @@ type Config struct {
 	MaxZombies int
 	// Ordering is what retries do to the order of events. Zero is Ordered.
 	Ordering Ordering
+	// Rehearsal allows redeliveries that are rehearsals.
+	Rehearsal bool
 	// MaxParked is how many events may wait aside under Parked; beyond it the
 	// actor waits like Ordered. Zero is 1024.
 	MaxParked int
-	// Rehearsal allows redeliveries that are rehearsals.
-	Rehearsal bool
 	// Group supervises the actor. Nil is the root.
 	Group *Group
 	// Own is what an actor made by [Spawn] can do beside handling messages.
@@ -188,7 +188,6 @@ type core struct {
 	finished  chan struct{}
 	timer     *time.Timer // next attempt; the running goroutine's
 	detach    func()
-	guest     bool            // may leave its pool without ending it
 	alone     func() bool     // whether the pool has no guests; of its host, else nil
 	self      *self           // of an actor made by Spawn, else nil
 	labels    context.Context // of profiles, nil if none are wanted
@@ -200,6 +199,7 @@ type core struct {
 	asked   atomic.Bool   // for a Restart, which the group has not seen yet
 	rest    atomic.Uint32 // of Rest, once stopping
 	hurry   atomic.Bool   // batches wait for no company any more
+	guest   bool          // may leave its pool without ending it; beside the others, for its room
 
 	ledger                   // its mu guards what follows, too
 	turn       uint64        // counts flushes, so that a late guard knows its call is over

@@ -96,7 +96,7 @@ export function redriveDialog(scope, n, done, preset = {}) {
 
   const command = () => {
     const r = plan();
-    return `troupe redrive ${scopeFlags(scope)} --budget ${r.budget || 'fresh'}${r.rate ? ` --rate ${r.rate}` : ''}${r.steps ? ` --steps ${r.steps.join(',')} --max-failures ${r.max_failures ?? 10}` : ''}${r.fix ? ` --fix ${shell(r.fix)}` : ''}${r.rehearse ? ' --rehearse' : ''}${r.to ? ` --to ${shell([r.to.topic, r.to.subscriber].filter(Boolean).join('/'))}` : ''}`;
+    return `troupe ${r.fix ? `fix ${shell(r.fix)}` : 'redrive'} ${scopeFlags(scope)} --attempts ${r.budget || 0}${r.rate ? ` --rate ${r.rate}` : ''}${r.steps ? ` --steps ${r.steps.join(',')} ${r.max_failures < 0 ? '--never-stop' : `--max-failures ${r.max_failures ?? 10}`}` : ''}${r.rehearse ? ' --rehearse' : ''}${r.to ? ` --to ${shell([r.to.topic, r.to.subscriber].filter(Boolean).join('/'))}` : ''}`;
   };
 
   const d = dialog({

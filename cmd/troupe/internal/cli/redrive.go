@@ -35,6 +35,7 @@ func (f *redriveFlags) flags(cmd *cobra.Command) {
 	p.Float64Var(&f.rate, "rate", 0, "letters per `second`; 0 is as fast as the mailbox has room")
 	p.IntVar(&f.budget, "attempts", 0, "attempts for each letter; 0 is what the subscriber's retry policy gives to a new event")
 	p.StringVar(&f.to, "to", "", "another `[topic/]subscriber`, or topic/ for all of a topic; empty is who failed")
+	p.BoolVar(&f.rehearse, "rehearse", false, "call the handler without settling the letter, if the subscriber allows it")
 	p.BoolVarP(&f.detach, "detach", "d", false, "begin it and do not wait for its end")
 }
 
@@ -90,7 +91,6 @@ or cancel it. The exit code is 3 if it stopped, or not all letters were done.`,
 		Args: cobra.ArbitraryArgs,
 	})
 	f.flags(cmd)
-	cmd.Flags().BoolVar(&f.rehearse, "rehearse", false, "call the handler without settling the letter, if the subscriber allows it")
 	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
 		r, err := a.plan(ctx, f, args)
 		if err != nil {

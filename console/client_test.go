@@ -20,9 +20,6 @@ import (
 	"github.com/troupe-go/troupe/runtime"
 )
 
-// A client does what a desk does.
-var _ console.Desk = (*client.Client)(nil)
-
 func (w *world) client() *client.Client {
 	w.t.Helper()
 	c, err := client.New(client.Config{URL: w.server.URL + "/ops"})

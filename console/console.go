@@ -17,7 +17,7 @@ import (
 // Console is the handler. Its methods are safe for concurrent use.
 type Console struct {
 	cfg     Config
-	desk    desk
+	desk    *ops.Desk
 	own     *ops.Desk // to close
 	rt      *runtime.Runtime
 	started time.Time
@@ -59,14 +59,14 @@ func New(rt *runtime.Runtime, cfg Config) (*Console, error) {
 		}
 		cfg.Desk = own
 	}
-	c := newConsole(rt, cfg.Desk, cfg)
+	c := newConsole(rt, cfg)
 	c.own = own
 	return c, nil
 }
 
-func newConsole(rt *runtime.Runtime, d desk, cfg Config) *Console {
+func newConsole(rt *runtime.Runtime, cfg Config) *Console {
 	c := &Console{
-		cfg: cfg, desk: d, rt: rt, started: time.Now(), cross: http.NewCrossOriginProtection(),
+		cfg: cfg, desk: cfg.Desk, rt: rt, started: time.Now(), cross: http.NewCrossOriginProtection(),
 		routes: map[string]*route{}, stopped: make(chan struct{}),
 	}
 	for _, r := range routes {

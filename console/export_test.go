@@ -27,6 +27,3 @@ var (
 	UserFrames = userFrames
 	LetterDiff = letterDiff
 )
-
-// Desk is what a client has to be, too.
-type Desk = desk

@@ -9,6 +9,7 @@ import (
 
 	"github.com/troupe-go/troupe/actors"
 	"github.com/troupe-go/troupe/console/internal/wire"
+	"github.com/troupe-go/troupe/ops"
 	"github.com/troupe-go/troupe/runtime"
 )
 
@@ -31,7 +32,7 @@ func (t *treeCache) forget() {
 }
 
 // get returns the tree and its subscribers as rows. Nobody may write to them.
-func (t *treeCache) get(d desk) (runtime.Description, []wire.Subscriber, error) {
+func (t *treeCache) get(d *ops.Desk) (runtime.Description, []wire.Subscriber, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if time.Since(t.at) < treeAge {

@@ -15,7 +15,7 @@ import (
 // each with a name and a handler of its own: every event is handled by one of them.
 // Its mailbox belongs to the group. While there is no member, events wait as the
 // overflow policy says (State is "vacant"), and if it ends without one, they become
-// dead letters. It is safe for concurrent use.
+// dead letters, unless Discard was asked for. It is safe for concurrent use.
 //
 // The embedded Subscription is that of the group: Pause, Unsubscribe and the account
 // are for all members together, and dead letters, which name the group, go back to

@@ -15,6 +15,10 @@ import (
 // is nil.
 func (l *loop[T]) crashed(value any) {
 	c := l.c
+	if l.sprinting {
+		l.sprinted()
+		l.done--
+	}
 	c.mu.Lock()
 	gone := l.sig.Load()&sigGone != 0
 	inHand := c.busy && !c.settling

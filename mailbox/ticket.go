@@ -1,6 +1,9 @@
 package mailbox
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // AppendTicket is AppendMeta for an event whose outcomes somebody waits for: each
 // consumer finds the ticket with the event and says on it what has become of the
@@ -66,6 +69,25 @@ func (r *Reader[T]) Plain() bool { return r.k < r.plain || r.findPlain() }
 //
 //go:noinline
 func (r *Reader[T]) findPlain() bool { return r.k == len(r.run) && r.find() && r.plain > 0 }
+
+// Sprint gives up to n of the events that have been found and have no ticket to
+// handle, until one returns an error or stop is not 0. They count as taken, the one
+// in hand included. It is Take in a loop that has no more in it than that.
+func (r *Reader[T]) Sprint(ctx context.Context, n int, stop *atomic.Uint32, handle func(context.Context, T) error) error {
+	run := r.run[r.k:min(r.plain, r.k+n)]
+	k := r.k
+	for i := range run {
+		k++
+		r.k = k // the one in hand is known by it
+		if err := handle(ctx, run[i].v); err != nil {
+			return err
+		}
+		if stop.Load() != 0 {
+			return nil
+		}
+	}
+	return nil
+}
 
 // Ticket returns the ticket of the event that Next returned last, nil if it has
 // none. Like Facts it may be asked while the event has not been let go.

@@ -157,6 +157,13 @@ var layers = map[string]layer{
 		tests: []string{goleak},
 	},
 
+	// Commands on what is in an event store, and read models of it: users of topics,
+	// as a program is.
+	"eventstore/aggregate": {
+		code:  []string{"eventstore", "engine", "topics", "runtime", "actors", "supervisor"},
+		tests: []string{"troupetest", goleak},
+	},
+
 	"troupetest": {
 		code:  []string{"topics", "runtime", "actors", "deadletter", "mailbox", "supervisor", zap},
 		tests: []string{rapid, goleak},

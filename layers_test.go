@@ -159,6 +159,10 @@ var layers = map[string]layer{
 
 	// Commands on what is in an event store, and read models of it: users of topics,
 	// as a program is.
+	"eventstore/projection": {
+		code:  []string{"eventstore", "engine", "topics", "runtime", "actors", "supervisor"},
+		tests: []string{"troupetest", goleak},
+	},
 	"eventstore/aggregate": {
 		code:  []string{"eventstore", "engine", "topics", "runtime", "actors", "supervisor"},
 		tests: []string{"troupetest", goleak},

@@ -60,6 +60,15 @@ type layer struct {
 var layers = map[string]layer{
 	".": {},
 
+	// Between topics and what keeps events beyond the process. It needs nothing of
+	// ours, so that an engine's module stands on it alone.
+	"engine": {},
+
+	// The same for what keeps events for good, with the errors of engines, which are
+	// those of the same servers. It knows no runtime: aggregates and projections do.
+	"eventstore":                {code: []string{"engine"}, tests: []string{"eventstore/eventstoretest"}},
+	"eventstore/eventstoretest": {code: []string{"eventstore", "engine"}},
+
 	"mailbox":       {tests: []string{rapid, porcupine, goleak}},
 	"mailbox/model": {}, // Spin models and the test that runs them
 

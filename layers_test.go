@@ -166,7 +166,13 @@ var layers = map[string]layer{
 	// as a program is.
 	"eventstore/projection": {
 		code:  []string{"eventstore", "engine", "topics", "runtime", "actors", "supervisor"},
-		tests: []string{"troupetest", goleak},
+		// The checkpoint in the user's own database, which is one by database/sql.
+		tests: []string{"troupetest", goleak, moderncDB},
+	},
+	// Handlers whose effect counts once, in the user's database.
+	"idempotent": {
+		code:  []string{"topics", "runtime", "supervisor"},
+		tests: []string{"troupetest", "actors", "eventstore", goleak, rapid, moderncDB},
 	},
 	"eventstore/aggregate": {
 		code:  []string{"eventstore", "engine", "topics", "runtime", "actors", "supervisor"},

@@ -28,7 +28,7 @@ func TestProjectionCatchesUpAndGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := add(t, store, "account", 10)
-	if err := p.Wait(ctx(t), at); err != nil {
+	if err := errors.Join(p.Wait(ctx(t), at), p.CaughtUp(ctx(t))); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := r.positions(), all(t, store, 30, "account"); !slices.Equal(got, want) {
@@ -167,6 +167,9 @@ func TestPoisonPauses(t *testing.T) {
 		t.Errorf("the handler has done %q, want each once, in order", got)
 	}
 	rt.WantLetters()
+	if err := p.CaughtUp(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
 	if err := p.Ready(ctx(t)); err != nil {
 		t.Errorf("Ready after the repair = %v", err)
 	}

@@ -33,6 +33,14 @@ func ctx(t testing.TB) context.Context {
 	return c
 }
 
+// short is for a wait that will be repeated.
+func short(t testing.TB) context.Context {
+	t.Helper()
+	c, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	t.Cleanup(cancel)
+	return c
+}
+
 // add appends n events to streams of the category in turn, and returns the last position.
 func add(t testing.TB, s eventstore.Store, category string, n int) eventstore.Position {
 	t.Helper()

@@ -27,9 +27,9 @@ type Store[Tx any] interface {
 //	}
 type InTx[Tx any] func(ctx context.Context, apply func(ctx context.Context, tx Tx) error) error
 
-// ErrBatch is returned, as a permanent failure, for a handler of batches: to pass over
-// an event of a batch is for itself to do, by Store.Mark for each.
-var ErrBatch = errors.New("idempotent: not for handlers of batches")
+// ErrMixed is returned, as a permanent failure, for a batch of which some events have had
+// their effect and others not. The subscriber takes it apart, and each part comes again.
+var ErrMixed = errors.New("idempotent: some of the batch have had their effect")
 
 // errRehearsed rolls a rehearsal back.
 var errRehearsed = errors.New("idempotent: rehearsed")
@@ -48,7 +48,8 @@ func Handler[T, Tx any](in InTx[Tx], store Store[Tx], handle func(ctx context.Co
 }
 
 // Middleware is [Handler] for what is subscribed otherwise: the handler finds the
-// transaction with [TxFrom].
+// transaction with [TxFrom]. A handler of batches has one transaction for a batch, of
+// which each event is noted: a topics.BatchError is a failure of all of it.
 func Middleware[Tx any](in InTx[Tx], store Store[Tx]) runtime.Middleware {
 	return func(next runtime.Next) runtime.Next {
 		return func(ctx context.Context, ev any) error {
@@ -72,18 +73,28 @@ func once[Tx any](ctx context.Context, in InTx[Tx], store Store[Tx], handle func
 	if len(all) == 0 {
 		return supervisor.Permanent(errors.New("idempotent: not in the handler of a subscriber"))
 	}
-	if len(all) > 1 {
-		return supervisor.Permanent(ErrBatch)
-	}
 	d := all[0]
-	subscriber, id := d.Topic+"/"+d.Subscriber, d.ID()
+	subscriber := d.Topic + "/" + d.Subscriber
 	err := in(ctx, func(ctx context.Context, tx Tx) error {
-		fresh, err := store.Mark(ctx, tx, subscriber, id)
-		if err != nil {
-			return fmt.Errorf("idempotent: mark event %s of %s: %w", id, subscriber, err)
+		marked := 0
+		for _, one := range all {
+			fresh, err := store.Mark(ctx, tx, subscriber, one.ID())
+			if err != nil {
+				return fmt.Errorf("idempotent: mark event %s of %s: %w", one.ID(), subscriber, err)
+			}
+			if fresh {
+				marked++
+			}
 		}
-		if fresh || d.Rehearsal {
+		if marked != 0 && marked != len(all) {
+			return supervisor.Permanent(ErrMixed)
+		}
+		if marked > 0 || d.Rehearsal {
 			if err := handle(ctx, tx); err != nil {
+				if _, some := errors.AsType[*topics.BatchError](err); some {
+					// Those that it does not name would count as done.
+					err = fmt.Errorf("idempotent: the batch has one transaction, and is rolled back: %v", err)
+				}
 				return err
 			}
 		}

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,26 +70,34 @@ func effects(t testing.TB, db *sql.DB) map[string]int {
 	return all
 }
 
-// world is what goes wrong with transactions.
-type world struct{ lost, refused int } // the nth commit whose answer is lost, that fails
+// world is what goes wrong with transactions: one in so many is refused, or its answer
+// lost; 0 is none.
+type world struct {
+	lost, refused int
+	mu            sync.Mutex
+	rnd           *rand.Rand
+}
+
+func (w *world) hit(oneIn int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return oneIn > 0 && w.rnd.IntN(oneIn) == 0
+}
 
 // in is SQLTx with commits that fail, or whose answers are lost.
 func (w *world) in(db *sql.DB) idempotent.InTx[*sql.Tx] {
-	real := idempotent.SQLTx(db, nil)
-	n := 0
+	in := idempotent.SQLTx(db, nil)
 	return func(ctx context.Context, apply func(context.Context, *sql.Tx) error) error {
-		n++
-		now := n
-		err := real(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		err := in(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			if err := apply(ctx, tx); err != nil {
 				return err
 			}
-			if w.refused > 0 && now%w.refused == 0 {
+			if w.hit(w.refused) {
 				return errBoom
 			}
 			return nil
 		})
-		if err == nil && w.lost > 0 && now%w.lost == 0 {
+		if err == nil && w.hit(w.lost) {
 			return errBoom
 		}
 		return err
@@ -97,18 +107,16 @@ func (w *world) in(db *sql.DB) idempotent.InTx[*sql.Tx] {
 // TestEffectIsExactlyOnce publishes events, some of them again, to two subscribers that
 // fail in every way, and counts effects.
 func TestEffectIsExactlyOnce(t *testing.T) {
-	dir, round := t.TempDir(), 0
+	db := open(t, t.TempDir())
+	defer db.Close()
 	rapid.Check(t, func(r *rapid.T) {
-		round++
-		db := open(t, t.TempDir())
-		defer db.Close()
-		_ = dir
-		ids := rapid.SliceOfN(rapid.IntRange(0, 8), 1, 25).Draw(r, "ids")
-		w := world{lost: rapid.IntRange(0, 4).Draw(r, "lost"), refused: rapid.IntRange(0, 4).Draw(r, "refused")}
-		if w.refused == 1 {
-			w.refused = 2 // else none is ever committed
+		if _, err := db.Exec(`DELETE FROM effects; DELETE FROM troupe_handled`); err != nil {
+			t.Fatal(err)
 		}
-		panics := rapid.IntRange(2, 5).Draw(r, "panics")
+		ids := rapid.SliceOfN(rapid.IntRange(0, 5), 1, 10).Draw(r, "ids")
+		oneIn := rapid.SampledFrom([]int{0, 2, 3, 5})
+		w := &world{lost: oneIn.Draw(r, "lost"), refused: oneIn.Draw(r, "refused"), rnd: rand.New(rand.NewPCG(rapid.Uint64().Draw(r, "seed"), 1))}
+		panics, fails := oneIn.Draw(r, "panics"), oneIn.Draw(r, "fails")
 		rt, err := runtime.New(runtime.Config{})
 		if err != nil {
 			t.Fatal(err)
@@ -118,14 +126,14 @@ func TestEffectIsExactlyOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		calls := 0
 		one := idempotent.Handler(w.in(db), idempotent.SQL{}, func(ctx context.Context, tx *sql.Tx, ev int) error {
 			if err := effect(ctx, tx, "one", fmt.Sprint(ev)); err != nil {
 				return err
 			}
-			if calls++; calls%panics == 0 {
+			if w.hit(panics) {
 				panic("boom")
-			} else if calls%panics == 1 {
+			}
+			if w.hit(fails) {
 				return errBoom
 			}
 			return nil
@@ -136,9 +144,6 @@ func TestEffectIsExactlyOnce(t *testing.T) {
 				return supervisor.Permanent(errors.New("no transaction"))
 			}
 			return effect(ctx, tx, "two", fmt.Sprint(ev))
-		}
-		if panics == 2 {
-			panics = 3 // else it fails each time
 		}
 		cfg := quick
 		if _, err := topic.Subscribe("one", one, cfg); err != nil {
@@ -206,7 +211,7 @@ func TestRedriveAfterALostAnswerHasNoEffect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{lost: 1}
+	w := &world{lost: 1, rnd: rand.New(rand.NewPCG(1, 1))}
 	handle := idempotent.Handler(w.in(db), idempotent.SQL{}, func(ctx context.Context, tx *sql.Tx, ev int) error {
 		return effect(ctx, tx, "s", fmt.Sprint(ev))
 	})
@@ -263,31 +268,54 @@ func TestForget(t *testing.T) {
 	}
 }
 
-func TestBatchesAreRefused(t *testing.T) {
+func TestBatches(t *testing.T) {
 	rt, db := troupetest.New(t), open(t, t.TempDir())
 	defer db.Close()
 	topic, err := topics.Open[int](rt.Runtime, "t")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = topic.SubscribeBatch("s", func(context.Context, []int) error { t.Error("the handler was called"); return nil }, topics.SubscriberConfig{
-		Batch:      topics.BatchConfig{Size: 2, Period: time.Hour},
+	handle := func(ctx context.Context, batch []int) error {
+		tx, ok := idempotent.TxFrom[*sql.Tx](ctx)
+		if !ok {
+			return supervisor.Permanent(errors.New("no transaction"))
+		}
+		for _, ev := range batch {
+			if err := effect(ctx, tx, "s", fmt.Sprint(ev)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	_, err = topic.SubscribeBatch("s", handle, topics.SubscriberConfig{
+		Batch:      topics.BatchConfig{Size: 4, Period: 5 * time.Millisecond},
 		Middleware: []topics.Middleware{idempotent.Middleware(idempotent.SQLTx(db, nil), idempotent.SQL{})},
-		Retry:      supervisor.Retry{MaxAttempts: supervisor.NoRetry},
+		Retry:      quick.Retry,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 2 {
-		if err := topic.Publish(t.Context(), i); err != nil {
+	// Batches of new ones, of old ones, and of both.
+	for _, id := range []int{0, 1, 2, 3, 0, 1, 2, 3, 2, 4, 5, 3, 6, 6, 6, 7} {
+		if err := topic.PublishWith(t.Context(), id, topics.Meta{ID: fmt.Sprint("e", id)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	rt.Idle()
-	if got := effects(t, db); len(got) != 0 {
-		t.Errorf("effects = %v, want none", got)
+	rt.WantLetters()
+	got := effects(t, db)
+	for i := range 8 {
+		if n := got[fmt.Sprint("s:", i)]; n != 1 {
+			t.Errorf("effect %d has happened %d times, want once", i, n)
+		}
 	}
-	if err := idempotent.Handler(idempotent.SQLTx(db, nil), idempotent.SQL{}, func(context.Context, *sql.Tx, int) error { return nil })(t.Context(), 1); !errors.Is(err, supervisor.ErrPermanent) {
-		t.Errorf("a handler that is called by nobody = %v, want a permanent failure", err)
+}
+
+func TestHandlerThatNobodyCalls(t *testing.T) {
+	db := open(t, t.TempDir())
+	defer db.Close()
+	handle := idempotent.Handler(idempotent.SQLTx(db, nil), idempotent.SQL{}, func(context.Context, *sql.Tx, int) error { return nil })
+	if err := handle(t.Context(), 1); !errors.Is(err, supervisor.ErrPermanent) {
+		t.Errorf("a handler outside of a subscriber = %v, want a permanent failure", err)
 	}
 }

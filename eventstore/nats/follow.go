@@ -2,10 +2,13 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/eventstore"
@@ -249,6 +252,12 @@ func (f *follower) Lag(ctx context.Context) (uint64, error) {
 		return 0, fmt.Errorf("eventstore/nats: lag: the follower has lost its server: %w", engine.ErrUnavailable)
 	}
 	n, err := c.waiting(ctx, given)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		// The server was restarted, and forgets those that need no acknowledgments. The
+		// reader would notice later.
+		c.it.Stop()
+		return 0, fmt.Errorf("eventstore/nats: lag: the server has forgotten the follower, which begins again: %w: %w", engine.ErrUnavailable, err)
+	}
 	if err != nil {
 		return 0, f.s.fault(ctx, "lag", err)
 	}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMain lets the binary of the tests be the process that is killed.
+func TestMain(m *testing.M) {
+	if os.Getenv("BANK") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestDemo(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), []string{"-data", t.TempDir()}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	for _, want := range []string{
+		"jane main.Deposit{Cents:10000}: version 2", "refused: the account is open already", "refused: there is no such account",
+		"withdraw €100.00 of €74.50", "conflict: account/joe is at version 3, not 2",
+		"joe  version 4, repeated: false\n  joe  version 4, repeated: true",
+		"jane €79.50\n  joe  €26.00\n  all  €105.50",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the demo does not say %q:\n%s", want, out.String())
+		}
+	}
+	if n := strings.Count(out.String(), "all  €105.50"); n != 3 {
+		t.Errorf("the balance is the same %d times, want 3: as it is, after a rebuild, and in another process\n%s", n, out.String())
+	}
+}
+
+func TestCrash(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), []string{"-crash", "-kills", "4", "-data", t.TempDir()}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if n := strings.Count(out.String(), "lost 0, twice 0"); n != 4 {
+		t.Errorf("%d kills were survived, want 4:\n%s", n, out.String())
+	}
+	t.Log("\n" + out.String())
+}
+
+func TestArguments(t *testing.T) {
+	if err := run(t.Context(), []string{"-data", t.TempDir(), "money"}, &strings.Builder{}); err == nil || !strings.Contains(err.Error(), "money") {
+		t.Errorf("run with an unknown argument = %v", err)
+	}
+}

@@ -1,0 +1,53 @@
+// Command bank keeps accounts by what has happened to them, in an event store: JetStream
+// with a server in this process.
+//
+//	go run .                    each thing once, in a new folder
+//	go run . -data ./data       in that folder
+//	go run . -crash             kills itself while it works, and looks what is left
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bank:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
+	flags := flag.NewFlagSet("bank", flag.ContinueOnError)
+	data := flags.String("data", "", "the folder of the events; empty is a new one, which is removed")
+	crashes := flags.Bool("crash", false, "run as another process that is killed while it works")
+	kills := flags.Int("kills", 3, "how often, with -crash")
+	works := flags.Bool("work", false, "be that other process")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unknown argument %q", flags.Arg(0))
+	}
+	if *data == "" {
+		if *data, err = os.MkdirTemp("", "bank"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(*data)) }()
+	}
+	switch {
+	case *works:
+		return work(ctx, *data, out)
+	case *crashes:
+		return crash(ctx, *data, *kills, out)
+	}
+	return demo(ctx, *data, out)
+}

@@ -69,8 +69,9 @@ type Follower interface {
 	// Errors: the cause of ctx; engine.ErrUnavailable and others that pass, after which
 	// Next may be called again; engine.ErrClosed, after which it may not.
 	Next(ctx context.Context, max int) ([]Recorded, error)
-	// Lag returns how many events there are after the last that Next has returned. A
-	// store for which counting is dear may stop at 10,000.
+	// Lag returns how many events there are after the last that Next has returned. It may
+	// know of an append a moment after that has returned, and a store for which counting
+	// is dear may stop at 10,000.
 	Lag(ctx context.Context) (uint64, error)
 	// Close ends it, and a Next that waits. It is idempotent.
 	Close() error

@@ -67,9 +67,7 @@ var followCases = []testCase{
 					if got := ids(r.next(f, len(want))); !slices.Equal(got, ids(want)) {
 						r.errorf("a follower of %q after event %d gets %q, want %q", categories, from, got, ids(want))
 					}
-					if n := r.lag(f); n != 0 {
-						r.errorf("Lag = %d after all events of %q, want 0", n, categories)
-					}
+					r.lagIs(f, 0, fmt.Sprintf("after all events of %q", categories))
 					f.Close()
 				}
 			}
@@ -89,9 +87,7 @@ var followCases = []testCase{
 					r.fatalf("Next(%d) gives %d events, %v", most, len(some), err)
 				}
 				got = append(got, some...)
-				if n := int(r.lag(f)); n != len(all)-len(got) {
-					r.errorf("Lag = %d after %d of %d events", n, len(got), len(all))
-				}
+				r.lagIs(f, uint64(len(all)-len(got)), fmt.Sprintf("after %d of %d events", len(got), len(all)))
 			}
 			if !slices.Equal(ids(got), ids(all)) {
 				r.errorf("got %q", ids(got))
@@ -100,22 +96,20 @@ var followCases = []testCase{
 	},
 	{
 		name:    "lag counts what is to come",
-		promise: "Lag counts the events of the categories after the last that Next has returned, as they are appended",
+		promise: "Lag counts the events of the categories after the last that Next has returned, a moment after they are appended",
 		run: func(r *recorder) {
 			s := r.open()
 			f, g := r.follow(s, eventstore.Start, "account"), r.follow(s, eventstore.Start)
 			for i := range 6 {
-				if a, b := r.lag(f), r.lag(g); a != uint64(i) || b != uint64(2*i) {
-					r.errorf("Lag = %d of one category and %d of all, want %d and %d", a, b, i, 2*i)
-				}
+				r.lagIs(f, uint64(i), "of one category")
+				r.lagIs(g, uint64(2*i), "of all")
 				r.append(s, account("a"), eventstore.Any, small("x"))
 				r.append(s, eventstore.Stream{Category: "order", ID: "a"}, eventstore.Any, small("x"))
 			}
 			r.next(f, 2)
 			r.next(g, 5)
-			if a, b := r.lag(f), r.lag(g); a != 4 || b != 7 {
-				r.errorf("Lag = %d and %d after 2 of 6 and 5 of 12, want 4 and 7", a, b)
-			}
+			r.lagIs(f, 4, "after 2 of 6")
+			r.lagIs(g, 7, "after 5 of 12")
 		},
 	},
 	{

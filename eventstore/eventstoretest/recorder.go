@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/troupe-go/troupe/eventstore"
 )
@@ -133,12 +134,21 @@ func (r *recorder) next(f eventstore.Follower, n int) []eventstore.Recorded {
 	return all
 }
 
-func (r *recorder) lag(f eventstore.Follower) uint64 {
-	n, err := f.Lag(context.Background())
-	if err != nil {
-		r.fatalf("Lag: %v", err)
+// lagIs checks the lag, which may take a moment.
+func (r *recorder) lagIs(f eventstore.Follower, want uint64, when string) {
+	for end := time.Now().Add(patience / 4); ; time.Sleep(time.Millisecond) {
+		n, err := f.Lag(context.Background())
+		if err != nil {
+			r.fatalf("Lag: %v", err)
+		}
+		if n == want {
+			return
+		}
+		if time.Now().After(end) {
+			r.errorf("Lag = %d %s, want %d", n, when, want)
+			return
+		}
 	}
-	return n
 }
 
 func (r *recorder) saveSnapshot(s eventstore.Store, snap eventstore.Snapshot) {

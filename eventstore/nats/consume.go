@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,7 +39,7 @@ func (s *Store) consume(ctx context.Context, from uint64, subjects ...string) (*
 	if err != nil {
 		return nil, err
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(512), jetstream.PullExpiry(10*time.Second), jetstream.PullHeartbeat(2*time.Second))
+	it, err := cons.Messages(jetstream.PullMaxMessages(512), jetstream.PullExpiry(10*time.Second), jetstream.PullHeartbeat(500*time.Millisecond))
 	c := &consumer{s: s, cons: cons, it: it}
 	if err != nil {
 		c.end()
@@ -50,6 +51,12 @@ func (s *Store) consume(ctx context.Context, from uint64, subjects ...string) (*
 // next waits for a message. After an error of its own the consumer is of no use any more.
 func (c *consumer) next(ctx context.Context) (message, error) {
 	m, err := c.it.Next(jetstream.NextContext(ctx))
+	// The request for messages may have come before the consumer was ready, in a cluster, or
+	// the server is slow. The iterator asks again; who does not hear anything then has lost
+	// the server, or the consumer.
+	for missed := 0; errors.Is(err, jetstream.ErrNoHeartbeat) && missed < 5; missed++ {
+		m, err = c.it.Next(jetstream.NextContext(ctx))
+	}
 	if err != nil {
 		return message{}, err
 	}

@@ -50,6 +50,8 @@ func (s *Store) fault(ctx context.Context, what string, err error) error {
 
 func kindOf(err error) error {
 	switch {
+	case errors.Is(err, engine.ErrUnavailable):
+		return engine.ErrUnavailable
 	case errors.Is(err, natsgo.ErrMaxPayload), errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
 		return engine.ErrTooLarge
 	case errors.Is(err, natsgo.ErrAuthorization), errors.Is(err, natsgo.ErrPermissionViolation), errors.Is(err, natsgo.ErrAuthExpired),

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -70,6 +71,31 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if v := s.js.Conn().ConnectedServerVersion(); !atLeast(v, 2, 12) {
 		return fmt.Errorf("eventstore/nats: the server is version %s, which stores several events one by one and not all or none: it must be 2.12 or newer: %w", v, engine.ErrUnsupported)
 	}
+	return s.patiently(ctx, s.prepare)
+}
+
+// patiently calls f until it returns another error than that nobody does the work now:
+// while a cluster elects a leader nobody answers, and only the next attempt finds it.
+func (s *Store) patiently(ctx context.Context, f func(context.Context) error) error {
+	for {
+		step, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err := f(step)
+		cancel()
+		if err == nil || !engine.Temporary(err) || ctx.Err() != nil {
+			return err
+		}
+		timer := time.NewTimer(100 * time.Millisecond)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
+
+// prepare makes, or checks, the stream and the buckets.
+func (s *Store) prepare(ctx context.Context) (err error) {
 	want := jetstream.StreamConfig{
 		Name: s.cfg.Name, Subjects: []string{s.cfg.Name + ".*.*"}, Storage: jetstream.FileStorage, Replicas: s.cfg.Replicas,
 		Discard: jetstream.DiscardNew, MaxBytes: max(s.cfg.MaxBytes, 0), DenyDelete: true, DenyPurge: true, AllowAtomicPublish: true,
@@ -91,16 +117,43 @@ func (s *Store) open(ctx context.Context) (err error) {
 		have.MaxAge != 0 || have.MaxMsgs > 0 || have.MaxMsgsPerSubject > 0 || have.Discard != want.Discard || !have.DenyDelete || !have.DenyPurge || !have.AllowAtomicPublish {
 		return fmt.Errorf("eventstore/nats: the stream %s is there and is no event store, or one that may lose events (%+v): choose another Config.Name: %w", s.cfg.Name, have, engine.ErrMismatch)
 	}
-	for _, kv := range []struct {
-		into *jetstream.KeyValue
-		name string
-	}{{&s.snapshots, s.cfg.Name + "_snapshots"}, {&s.checkpoints, s.cfg.Name + "_checkpoints"}} {
-		*kv.into, err = s.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: kv.name, History: 1, Replicas: s.cfg.Replicas, Storage: jetstream.FileStorage})
-		if err != nil {
-			return s.fault(ctx, "open the bucket "+kv.name, err)
+	if s.snapshots, err = s.bucket(ctx, s.cfg.Name+"_snapshots"); err != nil {
+		return err
+	}
+	s.checkpoints, err = s.bucket(ctx, s.cfg.Name+"_checkpoints")
+	return err
+}
+
+// bucket opens one of the key-value store, or makes it. It is read from its leader: from
+// another replica, which is the default, a checkpoint could be older than it was.
+func (s *Store) bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
+	kv, err := s.js.KeyValue(ctx, name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = s.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: name, History: 1, Replicas: s.cfg.Replicas, Storage: jetstream.FileStorage})
+		if errors.Is(err, jetstream.ErrBucketExists) {
+			kv, err = s.js.KeyValue(ctx, name) // somebody was faster
 		}
 	}
-	return nil
+	var under jetstream.Stream
+	if err == nil {
+		under, err = s.js.Stream(ctx, "KV_"+name)
+	}
+	if err == nil {
+		if cfg := under.CachedInfo().Config; cfg.AllowDirect {
+			cfg.AllowDirect = false
+			if _, err = s.js.UpdateStream(ctx, cfg); err == nil {
+				kv, err = s.js.KeyValue(ctx, name)
+			}
+		}
+	}
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
+		// It has just been made, and not every node knows yet.
+		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
+	}
+	if err != nil {
+		return nil, s.fault(ctx, "open the bucket "+name, err)
+	}
+	return kv, nil
 }
 
 // connect makes the connection, and the server if it is to be in this process.

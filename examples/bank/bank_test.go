@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -49,5 +51,35 @@ func TestCrash(t *testing.T) {
 func TestArguments(t *testing.T) {
 	if err := run(t.Context(), []string{"-data", t.TempDir(), "money"}, &strings.Builder{}); err == nil || !strings.Contains(err.Error(), "money") {
 		t.Errorf("run with an unknown argument = %v", err)
+	}
+}
+
+// TestGuideQuotesTheBank holds that the code in docs/event-sourcing.md is that of this
+// program.
+func TestGuideQuotesTheBank(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/event-sourcing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code.Write(source)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
+	if len(blocks) == 0 {
+		t.Error("the guide has no code")
+	}
+	for _, b := range blocks {
+		if !strings.Contains(code.String(), b[1]) {
+			t.Errorf("this is not in the bank:\n%s", b[1])
+		}
 	}
 }

@@ -100,6 +100,7 @@ var layers = map[string]layer{
 		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", "engine", conc},
 		tests: []string{"troupetest", "schedule", "engine/memory", rapid, goleak, zap},
 	},
+	"engine/spool":      {code: []string{"engine"}, tests: []string{"engine/memory"}},
 	"engine/memory":     {code: []string{"engine"}, tests: []string{"engine/enginetest"}},
 	"engine/enginetest": {code: []string{"engine", "topics", "runtime", "supervisor", "deadletter"}},
 

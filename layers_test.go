@@ -62,7 +62,7 @@ var layers = map[string]layer{
 
 	// Between topics and what keeps events beyond the process. It needs nothing of
 	// ours, so that an engine's module stands on it alone.
-	"engine": {},
+	"engine": {tests: []string{rapid}},
 
 	// The same for what keeps events for good, with the errors of engines, which are
 	// those of the same servers. It knows no runtime: aggregates and projections do.

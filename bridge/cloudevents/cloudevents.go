@@ -37,7 +37,7 @@ const ContentType = "application/cloudevents+json"
 // JSON, with data that is JSON as it is and other data in base64. Headers of a record
 // that are no attributes travel as headers of the message.
 //
-// It costs about ten times the binary mode. Source: CloudEvents 1.0.2, JSON format.
+// It costs about three times the binary mode (BenchmarkEnvelope). Source: CloudEvents 1.0.2, JSON format.
 var Structured engine.Envelope = structured{}
 
 type structured struct{}

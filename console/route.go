@@ -117,10 +117,11 @@ func init() {
 		get("diff", "Where the payloads and headers of two letters differ", "payload", wire.Diff{}, (*call).diff,
 			param{name: "a", kind: "string", about: "a letter"}, param{name: "b", kind: "string", about: "another"}),
 		get("gotest", "A Go test that gives a letter's event to its handler", "payload", wire.Text{}, (*call).goTest, pID),
-		{path: "export", method: http.MethodGet, summary: "Letters as a file; the trailer Troupe-Count says how many", rights: "payload of all topics chosen",
+		{path: "export", method: http.MethodGet, summary: "Letters as a file, which the audit trail records; the trailer Troupe-Count says how many", rights: "payload of all topics chosen",
 			media: "application/x-ndjson", serve: (*call).export,
 			params: []param{{name: "id", kind: "string", about: "letters by name", many: true}, {name: "group", kind: "string", about: "all of a group"},
-				pQuery, {name: "format", kind: "string", about: "jsonl (default) or cloudevents"}}},
+				pQuery, {name: "format", kind: "string", about: "jsonl (default) or cloudevents"},
+				{name: "by", kind: "string", about: "who, if the server does not know"}, {name: "why", kind: "string", about: "why"}}},
 		{path: "events", method: http.MethodGet, summary: "What happens, as server-sent events; Last-Event-ID resumes", rights: "payload, for texts",
 			media: "text/event-stream", serve: (*call).events,
 			params: []param{{name: "since", kind: "integer", about: "the number of the last event that is known, in place of Last-Event-ID"}}},
@@ -145,5 +146,8 @@ func init() {
 			media: "application/x-ndjson", serve: (*call).importLetters,
 			params: []param{{name: "format", kind: "string", about: "jsonl (default) or cloudevents"},
 				{name: "by", kind: "string", about: "who, if the server does not know"}, {name: "why", kind: "string", about: "why"}}},
+		{path: "import/preview", method: http.MethodPost, summary: "What an import of a file would do", rights: "mutate all topics", result: ops.Imported{},
+			media: "application/x-ndjson", serve: (*call).previewImport,
+			params: []param{{name: "format", kind: "string", about: "jsonl (default) or cloudevents"}}},
 	}
 }

@@ -33,6 +33,12 @@ func (s *Store) Add(ctx context.Context, letters []deadletter.Letter) error {
 	return s.do(ctx, len(letters), func(_ *job, t *tx) error { return t.add(ready) })
 }
 
+// Check implements [deadletter.Checker].
+func (s *Store) Check(l deadletter.Letter) error {
+	_, err := s.prepare(l)
+	return err
+}
+
 // prepare makes what can be made outside of the transaction.
 func (s *Store) prepare(l deadletter.Letter) (prepared, error) {
 	if err := l.Validate(); err != nil {

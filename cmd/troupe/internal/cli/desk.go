@@ -50,8 +50,10 @@ type Desk interface {
 	PauseSubscriber(ctx context.Context, by ops.By, topic, subscriber string) error
 	ResumeSubscriber(ctx context.Context, by ops.By, topic, subscriber string) error
 	RestartSubscriber(ctx context.Context, by ops.By, topic, subscriber string) error
-	Export(ctx context.Context, w io.Writer, s ops.Scope, format string) (int, error)
+	Export(ctx context.Context, by ops.By, w io.Writer, s ops.Scope, format string) (int, error)
 	Import(ctx context.Context, by ops.By, r io.Reader, format string) (ops.Imported, error)
+	PreviewImport(ctx context.Context, r io.Reader, format string) (ops.Imported, error)
+	Complete(ctx context.Context, query string, at int) ([]string, error)
 	GoTest(ctx context.Context, id string) (string, error)
 }
 

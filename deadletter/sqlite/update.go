@@ -160,12 +160,13 @@ func (t *tx) replace(old *row, p *prepared) error {
 			return err
 		}
 	}
-	if old.seq <= t.s.writer.indexed && (was.Error != l.Error || string(was.Payload) != string(l.Payload)) {
+	if old.seq <= t.s.writer.indexed && !sameBody(was, l) {
 		if err := t.do("INSERT OR IGNORE INTO stale VALUES (?)", old.seq); err != nil {
 			return err
 		}
 		t.s.writer.stale++ // at least; what is indexed counts them
 	}
+	t.counts["rewritten"]++
 	t.count(old.class, was.State, -1, -old.bytes)
 	t.count(class, l.State, 1, p.bytes)
 	t.group(l)
@@ -225,6 +226,7 @@ func (t *tx) remove(r *row) error {
 			return err
 		}
 	}
+	t.counts["rewritten"]++
 	t.count(r.class, r.letter.State, -1, -r.bytes)
 	return nil
 }

@@ -270,9 +270,6 @@ func (s *Store) transact(fn func(*tx) error) error {
 			err = t.flush()
 		}
 		if err == nil {
-			err = w.c.do("UPDATE counters SET n = n + 1 WHERE name = 'generation'")
-		}
-		if err == nil {
 			err = w.c.do("COMMIT")
 		}
 	}

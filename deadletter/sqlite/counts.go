@@ -59,6 +59,9 @@ func (cc *countCache) of(ctx context.Context, c *conn, w *where, sel *selection,
 	switch {
 	case ok && before.upTo == now.upTo:
 		return before.found, true, nil
+	case w.awake != nil:
+		now.found, err = w.countAwake(ctx, c, sel)
+		known = true
 	case ok && (!q.Quick || now.upTo-before.upTo <= quickLetters):
 		now.found, err = w.countBehind(ctx, c, sel, before)
 		known = true
@@ -104,6 +107,15 @@ func (w *where) countBehind(ctx context.Context, c *conn, sel *selection, before
 		f.few = nil
 	}
 	return f, err
+}
+
+// countAwake counts those that are snoozed, of which there are few.
+func (w *where) countAwake(ctx context.Context, c *conn, sel *selection) (found, error) {
+	snoozed := *w
+	snoozed.letter = *w.awake
+	from, args := snoozed.from(sel, fromSnoozed)
+	n, err := c.number(ctx, "SELECT count(*) "+from, args...)
+	return found{total: sel.n - n}, err
 }
 
 // countQuickly counts what an index finds at once.

@@ -24,6 +24,7 @@ const (
 	fromList  = "json_each(?) j CROSS JOIN letter_rows l ON l.seq = j.value"
 	// fromBlockList has the letters of blocks, read along the table.
 	fromBlockList = "json_each(?) j CROSS JOIN letter_rows l NOT INDEXED ON l.seq >= j.value << 8 AND l.seq < (j.value + 1) << 8"
+	fromSnoozed   = "letter_rows l INDEXED BY letter_rows_snoozed"
 	fromTail      = "letter_rows l NOT INDEXED"
 	// fromText has what the full-text index finds, but for those whose text has
 	// changed, these, and those that are not in it yet.

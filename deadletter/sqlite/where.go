@@ -21,6 +21,9 @@ type where struct {
 	// letter selected, long enough for the full-text index.
 	needles []string
 	terms   string // what is asked of it, see match
+	// awake is the opposite of the only condition of letters, if that is that they
+	// are not snoozed: most are not, and those that are have an index.
+	awake *condition
 	// bounds are conditions of the blocks that have such letters, see sieve.
 	bounds  []bound
 	handles []int64
@@ -88,6 +91,13 @@ func compile(q deadletter.Query) *where {
 			}
 			w.needle(t)
 			w.bound(t)
+			if t.Field == "snoozed" && t.Op == search.Match && t.Value == "no" {
+				yes := *t
+				yes.Value = "yes"
+				sql, args := w.term(&yes)
+				w.awake = &condition{}
+				w.awake.add("("+sql+")", args...)
+			}
 		}
 		sql, args := w.node(n)
 		if ofClass(n) {
@@ -95,6 +105,9 @@ func compile(q deadletter.Query) *where {
 		} else {
 			w.letter.add(sql, args...)
 		}
+	}
+	if len(w.letter.terms) != 1 {
+		w.awake = nil
 	}
 	return w
 }

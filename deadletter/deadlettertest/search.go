@@ -124,7 +124,7 @@ var searchCases = []testCase{
 			rng := rand.New(rand.NewPCG(5, 2026))
 			letters := randomLetters(rng, 200)
 			r.add(s, letters...)
-			for range 250 {
+			for range 250 / slow {
 				q := deadletter.Query{Where: randomExpr(rng), Now: day, Limit: deadletter.MaxLimit}
 				switch rng.IntN(6) {
 				case 0:
@@ -187,7 +187,7 @@ var searchCases = []testCase{
 				r.update(s, to.ID, func(l *deadletter.Letter) error { *l = to.Clone(); return nil })
 			}
 			r.delete(s, ids(letters[50:])...)
-			for range 150 {
+			for range 150 / slow {
 				r.expect(s, letters[:50], deadletter.Query{Where: randomExpr(rng), Now: day, Limit: 7})
 				if len(r.failures()) > 5 {
 					return

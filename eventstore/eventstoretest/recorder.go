@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/eventstore"
 )
 
@@ -123,6 +124,9 @@ func (r *recorder) next(f eventstore.Follower, n int) []eventstore.Recorded {
 	var all []eventstore.Recorded
 	for len(all) < n {
 		some, err := f.Next(context.Background(), n-len(all))
+		if engine.Temporary(err) {
+			continue // it goes on, says its contract
+		}
 		if err != nil {
 			r.fatalf("Next, with %d of %d events: %v", len(all), n, err)
 		}

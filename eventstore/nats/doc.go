@@ -21,7 +21,7 @@
 // # What is durable
 //
 // What a server in this process has acknowledged survives that the process is killed; with
-// Config.PowerSafe, also the loss of power, at a price of some 0.2 to 0.5 ms for each
+// Config.PowerSafe, also the loss of power, at the price of the disk's own time for each
 // Append. Without, the disk has it after a second. Nothing in the stream can be deleted by
 // its users.
 package nats

@@ -58,7 +58,7 @@ func TestStore(t *testing.T) {
 	eventstoretest.Run(t, eventstoretest.Config{New: func(t *testing.T) eventstoretest.Open {
 		ns := start(t, t.TempDir())
 		return func(ctx context.Context) (eventstore.Store, error) {
-			return nats.Open(ctx, nats.Config{JetStream: client(t, ns)})
+			return nats.Open(ctx, nats.Config{JetStream: client(t, ns), Timeout: 40 * time.Second})
 		}
 	}})
 }

@@ -39,11 +39,11 @@ func TestDemo(t *testing.T) {
 
 func TestCrash(t *testing.T) {
 	var out strings.Builder
-	if err := run(t.Context(), []string{"-crash", "-kills", "4", "-data", t.TempDir()}, &out); err != nil {
+	if err := run(t.Context(), []string{"-crash", "-kills", "3", "-data", t.TempDir()}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	if n := strings.Count(out.String(), "lost 0, twice 0"); n != 4 {
-		t.Errorf("%d kills were survived, want 4:\n%s", n, out.String())
+	if n := strings.Count(out.String(), "lost 0, twice 0"); n != 3 {
+		t.Errorf("%d kills were survived, want 3:\n%s", n, out.String())
 	}
 	t.Log("\n" + out.String())
 }

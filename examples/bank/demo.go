@@ -96,7 +96,6 @@ func (b *Bank) tour(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		fmt.Fprintf(out, "  joe  version %d, repeated: %v\n", done.Version, done.Repeated)
-		last = done.Position
 	}
 
 	fmt.Fprintln(out, "\nAn event of the first version of the program, in euros, is read as one of today's:")

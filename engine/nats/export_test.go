@@ -1,0 +1,42 @@
+package nats
+
+import (
+	"context"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+)
+
+// What tests look at from outside.
+
+func (e *Engine) Conn() *natsgo.Conn { return e.conn }
+
+func (e *Engine) Sweep() { e.sweepOnce() }
+
+func (e *Engine) SetKeep(d time.Duration) { e.cfg.Keep = d }
+
+// ClientOf are the options that let another engine use this one's server.
+func (e *Engine) ClientOf() []natsgo.Option {
+	return []natsgo.Option{natsgo.InProcessServer(e.server)}
+}
+
+func (e *Engine) Stored(ctx context.Context, stream string) uint64 {
+	s, err := e.js.Stream(ctx, stream)
+	if err != nil {
+		panic(err)
+	}
+	return s.CachedInfo().State.Msgs
+}
+
+func (e *Engine) Remove(ctx context.Context, stream string) error { return e.js.DeleteStream(ctx, stream) }
+
+func (e *Engine) Restarts() int64 { return e.server.restarts.Load() }
+
+// StopServer ends the server, as a crash of it would; it is started again at once.
+func (e *Engine) StopServer() {
+	e.server.mu.Lock()
+	ns := e.server.ns
+	e.server.mu.Unlock()
+	ns.Shutdown()
+	ns.WaitForShutdown()
+}

@@ -138,7 +138,9 @@ type Cluster struct {
 	Peers []string
 }
 
-func (c *Cluster) on() bool { return c.Name != "" || c.Node != "" || c.Listen != "" || len(c.Peers) > 0 }
+func (c *Cluster) on() bool {
+	return c.Name != "" || c.Node != "" || c.Listen != "" || len(c.Peers) > 0
+}
 
 func (c Config) embedded() bool { return c.URL == "" }
 

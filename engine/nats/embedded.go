@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,10 +31,12 @@ type embedded struct {
 	ns     *server.Server
 	closed bool
 
-	full     atomic.Bool // the disk is
+	errs     atomic.Bool           // the server has said something of errors
+	why      atomic.Pointer[error] // it stores nothing now
+	fail     func(error)           // tells those who wait for it to store something
 	restarts atomic.Int64
 	quit     chan struct{}
-	done     chan struct{}
+	work     sync.WaitGroup
 }
 
 const (
@@ -55,13 +58,12 @@ func startEmbedded(cfg Config) (*embedded, error) {
 	}
 	b := &embedded{
 		cfg: cfg, log: cfg.Log.With(zap.String("folder", cfg.Folder)), held: held,
-		quit: make(chan struct{}), done: make(chan struct{}),
+		quit: make(chan struct{}),
 	}
 	if b.ns, err = b.start(); err != nil {
 		held.Close()
 		return nil, err
 	}
-	go b.watch()
 	return b, nil
 }
 
@@ -137,7 +139,7 @@ func (b *embedded) start() (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nats: folder %s: %w", b.cfg.Folder, err)
 	}
-	l := &serverLog{log: b.log}
+	l := &serverLog{log: b.log, errs: &b.errs}
 	ns.SetLoggerV2(l, false, false, false)
 	ns.Start()
 	if !ns.ReadyForConnections(startTimeout) || !ns.JetStreamEnabled() {
@@ -162,10 +164,16 @@ func (b *embedded) InProcessConn() (net.Conn, error) {
 	return ns.InProcessConn()
 }
 
+// watched begins to watch the server. fail is told when it stores nothing any more.
+func (b *embedded) watched(fail func(error)) {
+	b.fail = fail
+	b.work.Go(b.watch)
+}
+
 // watch restarts a server that has given up on a full disk when there is room again:
-// JetStream stays disabled until then, whatever room there is.
+// of a stream it says that it cannot be written, or of itself that JetStream is
+// disabled, and stays so whatever room there is.
 func (b *embedded) watch() {
-	defer close(b.done)
 	wait := watchEvery
 	for {
 		select {
@@ -176,16 +184,25 @@ func (b *embedded) watch() {
 		b.mu.Lock()
 		ns := b.ns
 		b.mu.Unlock()
-		if ns != nil && ns.JetStreamEnabled() {
-			b.full.Store(false)
+		why := b.gaveUp(ns)
+		if why == "" {
+			b.why.Store(nil)
 			wait = watchEvery
 			continue
 		}
-		if !b.full.Swap(true) {
-			b.log.Error("the disk is full: nothing is stored until there is room")
+		lacks := b.lacksSpace()
+		if b.why.Load() == nil {
+			b.log.Error("the server has given up on its files", zap.String("said", why), zap.Bool("disk_full", lacks))
+			// What it has not answered it will not.
+			fault := fmt.Errorf("%w: the server in this process has given up on its files in %s: it is started again, and what was on its way may be stored: %s", engine.ErrUnavailable, b.cfg.Folder, why)
+			if lacks {
+				fault = fmt.Errorf("%w: the disk of %s has no room: make some, and it goes on by itself: %s", engine.ErrFull, b.cfg.Folder, why)
+			}
+			b.why.Store(&fault)
+			b.fail(fault)
 		}
 		wait = min(2*wait, restartMost)
-		if b.lacksSpace() {
+		if lacks {
 			wait = min(wait, time.Second)
 			continue
 		}
@@ -193,11 +210,28 @@ func (b *embedded) watch() {
 	}
 }
 
-// spent reports whether the server has given up on the disk.
-func (b *embedded) spent() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return !b.closed && (b.full.Load() || b.ns != nil && !b.ns.JetStreamEnabled())
+// gaveUp returns what the server says of a file it cannot write, or "".
+func (b *embedded) gaveUp(ns *server.Server) string {
+	if ns == nil || !ns.JetStreamEnabled() {
+		return "JetStream is disabled"
+	}
+	if !b.errs.Swap(false) && b.why.Load() == nil {
+		return ""
+	}
+	for _, e := range ns.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		if strings.Contains(e.Error, "write error") {
+			return e.Error
+		}
+	}
+	return ""
+}
+
+// spent returns why the server does not store anything now, or nil.
+func (b *embedded) spent() error {
+	if why := b.why.Load(); why != nil {
+		return *why
+	}
+	return nil
 }
 
 // lacksSpace reports whether probeBytes cannot be written to the folder.
@@ -236,7 +270,7 @@ func (b *embedded) restart(old *server.Server) {
 	}
 	b.ns = ns
 	b.restarts.Add(1)
-	b.log.Info("the disk has room: the server was restarted")
+	b.log.Info("the server was started again")
 }
 
 // stop ends the server, with everything written, and frees the folder.
@@ -250,7 +284,7 @@ func (b *embedded) stop() {
 	ns := b.ns
 	b.mu.Unlock()
 	close(b.quit)
-	<-b.done
+	b.work.Wait()
 	if ns != nil {
 		ns.Shutdown()
 		ns.WaitForShutdown()

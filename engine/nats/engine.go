@@ -81,6 +81,9 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		}
 		return nil, err
 	}
+	if e.server != nil {
+		e.server.watched(e.mail.fail)
+	}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.work.Go(e.sweep)
 	return e, nil
@@ -113,6 +116,11 @@ func (e *Engine) where() string {
 func (e *Engine) Ready(ctx context.Context) error {
 	if e.isClosed() {
 		return e.closedFault()
+	}
+	if e.server != nil {
+		if why := e.server.spent(); why != nil {
+			return fmt.Errorf("nats: %w", why)
+		}
 	}
 	if !e.conn.IsConnected() {
 		return e.fault(natsgo.ErrDisconnected)

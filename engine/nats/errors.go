@@ -14,18 +14,18 @@ import (
 
 // Codes of JetStream's errors. Source: the server's errors.json.
 const (
-	codeInsufficient   = 10023 // resources
-	codeStorage        = 10047 // of the account or the server are used up
-	codeTooLarge       = 10054 // for the stream's maximum
-	codeStoreFailed    = 10077 // as for the stream's bounds
-	codeNotEnabled     = 10076
-	codeNotAvailable   = 10008
-	codeNoStream       = 10059
-	codeNoConsumer     = 10014
-	codeNameInUse      = 10058
-	codeOverlap        = 10065
-	codeNoReplicas     = 10074 // without a cluster
-	codeNoPeers        = 10005
+	codeInsufficient = 10023 // resources
+	codeStorage      = 10047 // of the account or the server are used up
+	codeTooLarge     = 10054 // for the stream's maximum
+	codeStoreFailed  = 10077 // as for the stream's bounds
+	codeNotEnabled   = 10076
+	codeNotAvailable = 10008
+	codeNoStream     = 10059
+	codeNoConsumer   = 10014
+	codeNameInUse    = 10058
+	codeOverlap      = 10065
+	codeNoReplicas   = 10074 // without a cluster
+	codeNoPeers      = 10005
 )
 
 // kind returns what of the engine's errors err is, or nil.
@@ -55,6 +55,8 @@ func kind(err error) error {
 		return nil
 	}
 	switch {
+	case errors.Is(err, engine.ErrUnavailable):
+		return engine.ErrUnavailable
 	case errors.Is(err, natsgo.ErrAuthorization), errors.Is(err, natsgo.ErrAuthExpired), errors.Is(err, natsgo.ErrAuthRevoked),
 		errors.Is(err, natsgo.ErrAccountAuthExpired), errors.Is(err, natsgo.ErrPermissionViolation):
 		return engine.ErrUnauthorized
@@ -78,16 +80,21 @@ func (e *Engine) fault(err error) error {
 		return nil
 	}
 	k := kind(err)
-	if k == nil || errors.Is(err, k) {
+	if k == nil || errors.Is(err, k) && k != engine.ErrUnavailable {
 		return err
 	}
 	if k == engine.ErrUnavailable {
-		if b := e.server; b != nil && b.spent() {
-			return fmt.Errorf("%w: the disk of %s has no room: make some, and it goes on by itself: %w", engine.ErrFull, e.cfg.Folder, err)
+		if b := e.server; b != nil {
+			if why := b.spent(); why != nil {
+				return fmt.Errorf("%w: %w", why, err)
+			}
 		}
 		if last := e.conn.LastError(); last != nil && !e.conn.IsConnected() && kind(last) == engine.ErrUnauthorized {
 			k, err = engine.ErrUnauthorized, last
 		}
+	}
+	if errors.Is(err, k) {
+		return err
 	}
 	return fmt.Errorf("%w: %s: %w", k, e.advice(k), err)
 }

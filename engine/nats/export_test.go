@@ -28,7 +28,9 @@ func (e *Engine) Stored(ctx context.Context, stream string) uint64 {
 	return s.CachedInfo().State.Msgs
 }
 
-func (e *Engine) Remove(ctx context.Context, stream string) error { return e.js.DeleteStream(ctx, stream) }
+func (e *Engine) Remove(ctx context.Context, stream string) error {
+	return e.js.DeleteStream(ctx, stream)
+}
 
 func (e *Engine) Restarts() int64 { return e.server.restarts.Load() }
 

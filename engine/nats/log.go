@@ -11,6 +11,9 @@ import (
 type serverLog struct {
 	log  *zap.Logger
 	said atomic.Pointer[string] // the last that went wrong
+	// errs is set with every error: a reason to look whether the server still does
+	// its work.
+	errs *atomic.Bool
 }
 
 func (l *serverLog) last() string {
@@ -23,6 +26,7 @@ func (l *serverLog) last() string {
 func (l *serverLog) wrong(format string, v []any) string {
 	s := fmt.Sprintf(format, v...)
 	l.said.Store(&s)
+	l.errs.Store(true)
 	return s
 }
 

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*Server).startGoRoutine.func1"))
 }
 
-const patience = 30 * time.Second
+const patience = 20 * time.Second
 
 func within(t testing.TB) context.Context {
 	t.Helper()

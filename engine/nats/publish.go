@@ -42,6 +42,11 @@ func (t *Topic) Publish(ctx context.Context, records []engine.Record) []error {
 	if len(records) == 0 {
 		return nil
 	}
+	if t.e.server != nil {
+		if why := t.e.server.spent(); why != nil {
+			return all(len(records), fmt.Errorf("nats: topic %s: %w", t.name, why))
+		}
+	}
 	b := &batch{t: t, done: make(chan struct{}), waiting: make([]bool, len(records)), left: 1}
 	b.box.subject, b.box.answer, b.box.lost = t.subjects[0], b.answer, b.lost
 	t.e.mail.open(&b.box)
@@ -65,6 +70,14 @@ func (t *Topic) Publish(ctx context.Context, records []engine.Record) []error {
 		}
 	}
 	return b.errs
+}
+
+func all(n int, err error) []error {
+	errs := make([]error, n)
+	for i := range errs {
+		errs[i] = err
+	}
+	return errs
 }
 
 // send sends the records until one cannot be sent because of what the others cannot be

@@ -248,4 +248,3 @@ func atLeast(version string, parts ...int) bool {
 	}
 	return true
 }
-

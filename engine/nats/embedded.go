@@ -26,6 +26,8 @@ type embedded struct {
 	cfg  Config
 	log  *zap.Logger
 	held *os.File // the lock
+	// unclean is that the process that had the folder before has not closed it.
+	unclean bool
 
 	mu     sync.Mutex
 	ns     *server.Server
@@ -60,11 +62,35 @@ func startEmbedded(cfg Config) (*embedded, error) {
 		cfg: cfg, log: cfg.Log.With(zap.String("folder", cfg.Folder)), held: held,
 		quit: make(chan struct{}),
 	}
-	if b.ns, err = b.start(); err != nil {
+	if b.ns, err = b.start(); err == nil {
+		err = b.begun()
+	}
+	if err != nil {
+		if b.ns != nil {
+			b.ns.Shutdown()
+			b.ns.WaitForShutdown()
+		}
 		held.Close()
 		return nil, err
 	}
 	return b, nil
+}
+
+// runningName is a file that is in the folder while it is open, and afterwards if the
+// process was killed.
+const runningName = "running"
+
+func (b *embedded) begun() error {
+	name := filepath.Join(b.cfg.Folder, runningName)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		b.unclean = true
+		return nil
+	}
+	if err != nil {
+		return folderFault(b.cfg.Folder, err)
+	}
+	return f.Close()
 }
 
 // options are explicit where the server would look at the machine: how much it may
@@ -288,6 +314,7 @@ func (b *embedded) stop() {
 	if ns != nil {
 		ns.Shutdown()
 		ns.WaitForShutdown()
+		_ = os.Remove(filepath.Join(b.cfg.Folder, runningName))
 	}
 	b.held.Close()
 }

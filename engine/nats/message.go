@@ -92,7 +92,9 @@ func (s *Subscription) open(a arrival) (*Message, error) {
 	d := &m.d
 	d.Position = "sequence " + strconv.FormatUint(at.stream, 10)
 	d.Place = d.Position[len("sequence "):]
-	d.Attempt = at.times
+	if d.Attempt = at.times; d.Attempt == 1 && at.stream <= a.from.suspect {
+		d.Attempt = 2
+	}
 	d.Message = m
 	d.Record, d.Fault = s.topic.e.cfg.Envelope.Open(headers(a.msg.Header), a.msg.Data)
 	if d.Fault != nil {

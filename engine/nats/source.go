@@ -20,13 +20,14 @@ import (
 // subscription, a channel and a goroutine for each batch, and its Consume asks for more
 // by itself, so that a slow handler would not hold it back.
 //
-// All fields but the first are guarded by Subscription.mu.
+// All fields from asked on are guarded by Subscription.mu.
 type source struct {
 	consumer jetstream.Consumer
 	ask      string // the subject of requests
 	inbox    *natsgo.Subscription
 	sub      *Subscription
 	serial   bool // one record at a time: a partition
+	suspect  uint64
 
 	asked  int       // records that were asked for and have not come
 	heard  time.Time // when anything has come last
@@ -51,7 +52,7 @@ func (s *Subscription) source(c jetstream.Consumer) (*source, error) {
 	src := &source{
 		consumer: c, sub: s,
 		ask:    "$JS.API.CONSUMER.MSG.NEXT." + info.Stream + "." + info.Name,
-		serial: info.Config.MaxAckPending == 1,
+		serial: info.Config.MaxAckPending == 1, suspect: s.topic.suspect(c),
 	}
 	conn := s.topic.e.conn
 	inbox, err := conn.Subscribe(conn.NewInbox(), src.arrived)

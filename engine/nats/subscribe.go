@@ -61,6 +61,30 @@ func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engi
 	return t.subscription(cfg, consumers)
 }
 
+// suspectsFor is how many records after the last that a consumer is known to have
+// given may have been given, too, by a server that was killed: it writes that down ten
+// times a second, and this is what it can give meanwhile.
+const suspectsFor = 8192
+
+// suspect returns up to which sequence records may have been delivered, and have ended
+// the process, without anybody knowing: they are handed out with attempt 2 at least, so
+// that they are noted before they are handled. It is 0 where the server is not in this
+// process, and so not killed with it, or where it was closed in order.
+func (t *Topic) suspect(c jetstream.Consumer) uint64 {
+	if t.e.server == nil || !t.e.server.unclean {
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	info := c.CachedInfo()
+	upTo, known := t.suspects[info.Name]
+	if !known {
+		upTo = min(info.Delivered.Stream+suspectsFor, t.last)
+		t.suspects[info.Name] = upTo
+	}
+	return upTo
+}
+
 // consumers are those of a group.
 func (t *Topic) consumers(cfg engine.SubscribeConfig) []jetstream.ConsumerConfig {
 	base := jetstream.ConsumerConfig{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -24,7 +25,11 @@ type Topic struct {
 	caps     engine.Caps
 	limit    int // bytes of a message
 	dedup    bool
-	oldTerm  bool // the server knows no reasons, and not what has one
+	oldTerm  bool   // the server knows no reasons, and not what has one
+	last     uint64 // the sequence when it was opened
+
+	mu       sync.Mutex
+	suspects map[string]uint64 // by consumer: see suspect
 }
 
 // recordSlack is what a message has beside what Record.Size counts: the names of
@@ -63,13 +68,14 @@ func (e *Engine) openTopic(ctx context.Context, topic string) (*Topic, error) {
 	name := e.cfg.Prefix + topic
 	want := e.streamConfig(name)
 	var got jetstream.StreamConfig
+	var last uint64
 	err := e.patiently(ctx, func(ctx context.Context) error {
 		s, err := e.js.Stream(ctx, want.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) && !e.cfg.NoCreate {
 			s, err = e.create(ctx, &want)
 		}
 		if err == nil {
-			got = s.CachedInfo().Config
+			got, last = s.CachedInfo().Config, s.CachedInfo().State.LastSeq
 		}
 		return err
 	})
@@ -79,7 +85,9 @@ func (e *Engine) openTopic(ctx context.Context, topic string) (*Topic, error) {
 	if err := e.check(want, got); err != nil {
 		return nil, err
 	}
-	return e.topicOf(topic, got), nil
+	t := e.topicOf(topic, got)
+	t.last = last
+	return t, nil
 }
 
 func (e *Engine) create(ctx context.Context, want *jetstream.StreamConfig) (jetstream.Stream, error) {
@@ -177,6 +185,7 @@ func (e *Engine) topicOf(topic string, got jetstream.StreamConfig) *Topic {
 		e: e, name: topic, stream: got.Name, replicas: got.Replicas,
 		subjects: subjects(e.cfg.Prefix+topic, e.cfg.Partitions),
 		limit:    int(e.conn.MaxPayload()),
+		suspects: map[string]uint64{},
 		dedup:    e.cfg.Dedup > 0 && got.Duplicates > 0,
 		oldTerm:  !atLeast(e.conn.ConnectedServerVersion(), 2, 10, 4),
 	}

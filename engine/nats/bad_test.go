@@ -56,6 +56,7 @@ func stop(ns *server.Server) {
 }
 
 func TestNobodyAnswersAtOpen(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	for _, bound := range []string{"Config.Timeout", "ctx"} {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -76,6 +77,7 @@ func TestNobodyAnswersAtOpen(t *testing.T) {
 }
 
 func TestWrongCredentials(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	serve(t, address, t.TempDir(), func(o *server.Options) { o.Username, o.Password = "ada", "right" })
 	begin := time.Now()
@@ -92,6 +94,7 @@ func TestWrongCredentials(t *testing.T) {
 
 // The server's answer to what is not allowed is not one to the request.
 func TestWhatTheServerDoesNotAllow(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	serve(t, address, t.TempDir(), func(o *server.Options) {
 		o.Users = []*server.User{
@@ -119,6 +122,7 @@ func TestWhatTheServerDoesNotAllow(t *testing.T) {
 // While the server is away publishers know it at once, fetchers soon; when it is back
 // everything goes on, without anybody doing anything.
 func TestTheServerIsAwayAndComesBack(t *testing.T) {
+	t.Parallel()
 	address, folder := freeAddress(t), t.TempDir()
 	ns := serve(t, address, folder, nil)
 	e := start(t, nats.Config{URL: "nats://" + address})
@@ -174,6 +178,7 @@ func TestTheServerIsAwayAndComesBack(t *testing.T) {
 // A full disk refuses what is published; when it has room again the server in this
 // process, which does not go on by itself, is started again, and everything goes on.
 func TestAFullDisk(t *testing.T) {
+	t.Parallel()
 	folder := smallDisk(t, 24<<20)
 	e := start(t, nats.Config{Folder: folder})
 	top := topic(t, e, "orders")
@@ -234,6 +239,7 @@ func TestAFullDisk(t *testing.T) {
 
 // MaxStore is a full disk that ends when there is room.
 func TestMaxStore(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{MaxStore: 2 << 20, Keep: nats.NoKeep})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{})

@@ -17,6 +17,7 @@ import (
 )
 
 func TestWhatIsPublishedArrivesInOrder(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders.placed")
 	s := subscribe(t, top, engine.SubscribeConfig{})
@@ -42,6 +43,7 @@ func TestWhatIsPublishedArrivesInOrder(t *testing.T) {
 }
 
 func TestRecordsSurviveTheEngine(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []nats.Mode{nats.ProcessSafe, nats.PowerSafe} {
 		cfg := nats.Config{Folder: filepath.Join(t.TempDir(), "data"), Mode: mode}
 		e := start(t, cfg)
@@ -75,6 +77,7 @@ func TestRecordsSurviveTheEngine(t *testing.T) {
 }
 
 func TestAnIDIsStoredOnce(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{})
@@ -97,6 +100,7 @@ func TestAnIDIsStoredOnce(t *testing.T) {
 }
 
 func TestGroupsBeginWhereTheyAreAsked(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
 	publish(t, top, numbered(0, 3)...)
@@ -117,6 +121,7 @@ func TestGroupsBeginWhereTheyAreAsked(t *testing.T) {
 }
 
 func TestConsumersOfAGroupShare(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
 	a := subscribe(t, top, engine.SubscribeConfig{MaxInFlight: 5})
@@ -147,6 +152,7 @@ func TestConsumersOfAGroupShare(t *testing.T) {
 }
 
 func TestNothingBeyondMaxInFlight(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{MaxInFlight: 3})
@@ -165,6 +171,7 @@ func TestNothingBeyondMaxInFlight(t *testing.T) {
 }
 
 func TestWhatIsGivenBackComesAgainAfterItsDelay(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{})
@@ -198,6 +205,7 @@ func TestWhatIsGivenBackComesAgainAfterItsDelay(t *testing.T) {
 }
 
 func TestALeaseEndsUnlessItIsExtended(t *testing.T) {
+	t.Parallel()
 	const lease = 500 * time.Millisecond
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
@@ -233,6 +241,7 @@ func TestALeaseEndsUnlessItIsExtended(t *testing.T) {
 }
 
 func TestWhatHasComeAheadIsExtendedAndGivenBack(t *testing.T) {
+	t.Parallel()
 	const lease = 400 * time.Millisecond
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
@@ -254,6 +263,7 @@ func TestWhatHasComeAheadIsExtendedAndGivenBack(t *testing.T) {
 }
 
 func TestForeignMessagesAreHandedOutAsTheyAre(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{})
@@ -268,6 +278,7 @@ func TestForeignMessagesAreHandedOutAsTheyAre(t *testing.T) {
 }
 
 func TestTooLarge(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{MaxRecord: 8 << 10})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{})
@@ -291,6 +302,7 @@ func TestTooLarge(t *testing.T) {
 }
 
 func TestATopicThatIsFullRefuses(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{MaxBytes: 64 << 10, Keep: nats.NoKeep})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{})
@@ -319,6 +331,7 @@ func TestATopicThatIsFullRefuses(t *testing.T) {
 }
 
 func TestWhatIsKept(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{Keep: time.Hour})
 	top := topic(t, e, "orders")
 	publish(t, top, numbered(0, 10)...)
@@ -349,6 +362,7 @@ func TestWhatIsKept(t *testing.T) {
 }
 
 func TestOneProcessHasAFolder(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	start(t, nats.Config{Folder: folder})
 	_, err := nats.Open(within(t), nats.Config{Folder: folder})
@@ -358,6 +372,7 @@ func TestOneProcessHasAFolder(t *testing.T) {
 }
 
 func TestConfigSaysAllThatIsWrong(t *testing.T) {
+	t.Parallel()
 	_, err := nats.Open(t.Context(), nats.Config{URL: "nats://x", Folder: "y", Mode: nats.PowerSafe, Replicas: 9, Partitions: -1, Dedup: 1, MaxRecord: 1, Prefix: "a b", Keep: -5, Timeout: 1})
 	for _, field := range []string{"Folder", "Mode", "Replicas", "Partitions", "Dedup", "MaxRecord", "Prefix", "Keep", "Timeout"} {
 		if err == nil || !strings.Contains(err.Error(), "Config."+field) {
@@ -370,6 +385,7 @@ func TestConfigSaysAllThatIsWrong(t *testing.T) {
 }
 
 func TestAnotherConfigurationIsAMismatch(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{Partitions: 4})
 	topic(t, e, "orders")
 	other := start(t, nats.Config{URL: "nats://unused", Client: e.ClientOf()})
@@ -393,6 +409,7 @@ func TestAnotherConfigurationIsAMismatch(t *testing.T) {
 }
 
 func TestNoCreate(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{NoCreate: true})
 	if _, err := e.Open(within(t), "orders"); !errors.Is(err, engine.ErrNoTopic) {
 		t.Errorf("Open = %v, want ErrNoTopic", err)
@@ -400,6 +417,7 @@ func TestNoCreate(t *testing.T) {
 }
 
 func TestAStreamThatIsRemovedIsNoTopic(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{})
@@ -425,6 +443,7 @@ func TestAStreamThatIsRemovedIsNoTopic(t *testing.T) {
 }
 
 func TestAfterClose(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{})

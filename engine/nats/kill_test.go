@@ -247,6 +247,7 @@ func kills(t *testing.T, usual int) int {
 // was acknowledged is handled, what was settled a second before does not come again.
 // TROUPE_NATS_KILLS is how often it is tried.
 func TestNothingAcknowledgedIsLostByKillingTheServer(t *testing.T) {
+	t.Parallel()
 	for _, role := range []string{"process", "power"} {
 		t.Run(role, func(t *testing.T) {
 			folder := t.TempDir()
@@ -271,6 +272,7 @@ func TestNothingAcknowledgedIsLostByKillingTheServer(t *testing.T) {
 
 // Consumers are killed, and others go on with what they had.
 func TestNothingAcknowledgedIsLostByKillingConsumers(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	serve(t, address, t.TempDir(), nil)
 	e := start(t, nats.Config{URL: "nats://" + address})
@@ -306,6 +308,7 @@ func TestNothingAcknowledgedIsLostByKillingConsumers(t *testing.T) {
 
 // A record that was in hand when its process died, twice, is known the third time.
 func TestARecordThatEndsProcessesIsKnown(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	e, err := nats.Open(within(t), nats.Config{Folder: folder})
 	if err != nil {
@@ -339,6 +342,7 @@ func TestARecordThatEndsProcessesIsKnown(t *testing.T) {
 
 // What is given back in order has not ended the process.
 func TestCloseForgetsTheNotes(t *testing.T) {
+	t.Parallel()
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")
 	s := subscribe(t, top, engine.SubscribeConfig{})

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/enginetest"
 	"github.com/troupe-go/troupe/engine/nats"
 )
 
@@ -19,8 +20,19 @@ func TestMain(m *testing.M) {
 		child(role)
 		return
 	}
+	if os.Getenv("TROUPE_ENGINETEST_CHILD") != "" {
+		enginetest.Main(m, opened)
+	}
+	folder, err := os.MkdirTemp("", "troupe-nats")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv(urls, folder)
 	// The server leaves a few of its own for a moment.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*Server).startGoRoutine.func1"))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(folder)
+		os.Exit(code)
+	}), goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*Server).startGoRoutine.func1"))
 }
 
 const patience = 20 * time.Second

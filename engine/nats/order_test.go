@@ -17,6 +17,7 @@ import (
 // like: the records of a key are first handed out in their order, none before those
 // before it are settled.
 func TestKeysStayInOrderThroughFailuresAndEnds(t *testing.T) {
+	t.Parallel()
 	const keys, each = 12, 30
 	e := start(t, nats.Config{Partitions: 4})
 	top := topic(t, e, "orders")
@@ -118,6 +119,7 @@ func TestKeysStayInOrderThroughFailuresAndEnds(t *testing.T) {
 // A record of a partition that is late is not acknowledged, for the next would go out
 // while another consumer has it.
 func TestALateAckDoesNotFreeAPartition(t *testing.T) {
+	t.Parallel()
 	const lease = 2 * time.Second
 	e := start(t, nats.Config{})
 	top := topic(t, e, "orders")

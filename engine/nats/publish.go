@@ -156,8 +156,12 @@ func (t *Topic) seal(r *engine.Record) (*natsgo.Msg, error) {
 		set(jetstream.MsgIDHeader, r.ID)
 	}
 	msg.Data = body
+	most := t.caps.MaxRecord
 	if size += len(body); size > t.limit {
-		return nil, fmt.Errorf("nats: topic %s: record %s: %w: it has %d bytes with its headers, and %d are allowed: %s", t.name, r.ID, engine.ErrTooLarge, size, t.limit, t.e.advice(engine.ErrTooLarge))
+		most = 0 // many headers
+	}
+	if n := r.Size(); n > most {
+		return nil, fmt.Errorf("nats: topic %s: record %s: %w: it has %d bytes, %d as a message, and %d are allowed: %s", t.name, r.ID, engine.ErrTooLarge, n, size, t.caps.MaxRecord, t.e.advice(engine.ErrTooLarge))
 	}
 	return msg, nil
 }

@@ -83,7 +83,7 @@ func TestConformsOnAServer(t *testing.T) {
 	t.Parallel()
 	address, folder := freeAddress(t), t.TempDir()
 	ns := serve(t, address, folder, nil)
-	h := at("nats://"+address)
+	h := at("nats://" + address)
 	h.Restart = func(*testing.T) {
 		stop(ns)
 		ns = serve(t, address, folder, nil) // until the end of the suite

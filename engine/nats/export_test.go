@@ -42,3 +42,25 @@ func (e *Engine) StopServer() {
 	ns.Shutdown()
 	ns.WaitForShutdown()
 }
+
+func (e *Engine) Replicas(ctx context.Context, stream string) int {
+	s, err := e.js.Stream(ctx, stream)
+	if err != nil {
+		panic(err)
+	}
+	return s.CachedInfo().Config.Replicas
+}
+
+// Current reports whether all replicas of the stream have all of it.
+func (e *Engine) Current(ctx context.Context, stream string) bool {
+	s, err := e.js.Stream(ctx, stream)
+	if err != nil || s.CachedInfo().Cluster == nil || len(s.CachedInfo().Cluster.Replicas) < 2 {
+		return false
+	}
+	for _, r := range s.CachedInfo().Cluster.Replicas {
+		if !r.Current || r.Offline {
+			return false
+		}
+	}
+	return true
+}

@@ -29,6 +29,9 @@ const (
 const killLease = time.Second
 
 func child(role string) {
+	if role == "node" {
+		node()
+	}
 	ctx := context.Background()
 	target := os.Getenv(childTarget)
 	cfg := nats.Config{Folder: target}

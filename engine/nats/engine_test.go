@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/engine/nats"
 )
@@ -389,7 +391,6 @@ func TestAnotherConfigurationIsAMismatch(t *testing.T) {
 	e := start(t, nats.Config{Partitions: 4})
 	topic(t, e, "orders")
 	other := start(t, nats.Config{URL: "nats://unused", Client: e.ClientOf()})
-	_ = other
 	_, err := other.Open(within(t), "orders")
 	if !errors.Is(err, engine.ErrMismatch) || !strings.Contains(err.Error(), "Partitions is 4 and not 8") {
 		t.Errorf("Open = %v, want ErrMismatch of Partitions", err)
@@ -471,5 +472,45 @@ func TestAfterClose(t *testing.T) {
 	}
 	if err := e.Ready(t.Context()); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("Ready = %v, want ErrClosed", err)
+	}
+}
+
+func TestPrefixesTellProgramsApart(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	e := start(t, nats.Config{Folder: t.TempDir(), Listen: address, Prefix: "shop."})
+	other := start(t, nats.Config{URL: "nats://" + address, Prefix: "bank."})
+	a, b := topic(t, e, "orders"), topic(t, other, "orders")
+	sa, sb := subscribe(t, a, engine.SubscribeConfig{}), subscribe(t, b, engine.SubscribeConfig{})
+	publish(t, a, record(1))
+	publish(t, b, record(2))
+	if got := fetch(t, sa, 1)[0].Record.ID; got != "1" {
+		t.Errorf("shop has %s, want 1", got)
+	}
+	if got := fetch(t, sb, 1)[0].Record.ID; got != "2" {
+		t.Errorf("bank has %s, want 2", got)
+	}
+	nothing(t, sa, 30*time.Millisecond)
+}
+
+// What a stream would drop though nobody has settled it is a mismatch.
+func TestAStreamThatDropsIsAMismatch(t *testing.T) {
+	t.Parallel()
+	e := start(t, nats.Config{})
+	for name, cfg := range map[string]jetstream.StreamConfig{
+		"max_age":     {MaxAge: time.Hour},
+		"discard":     {MaxBytes: 1 << 20, Discard: jetstream.DiscardOld},
+		"retention":   {Retention: jetstream.WorkQueuePolicy},
+		"per subject": {MaxMsgsPerSubject: 1},
+	} {
+		topic := strings.ReplaceAll(name, " ", "-")
+		e.Make(within(t), topic, cfg)
+		if _, err := e.Open(within(t), topic); !errors.Is(err, engine.ErrMismatch) {
+			t.Errorf("%s: Open = %v, want ErrMismatch", name, err)
+		}
+	}
+	e.Make(within(t), "fine", jetstream.StreamConfig{MaxBytes: 1 << 20, Discard: jetstream.DiscardNew, Duplicates: time.Hour})
+	if got := topic(t, e, "fine").Caps().Dedup; got != time.Hour {
+		t.Errorf("Caps.Dedup = %v, want what the stream has", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // What tests look at from outside.
@@ -63,4 +64,13 @@ func (e *Engine) Current(ctx context.Context, stream string) bool {
 		}
 	}
 	return true
+}
+
+// Make makes the stream of a topic as somebody else would.
+func (e *Engine) Make(ctx context.Context, topic string, c jetstream.StreamConfig) {
+	like := e.streamConfig(topic)
+	c.Name, c.Subjects = like.Name, like.Subjects
+	if _, err := e.js.CreateStream(ctx, c); err != nil {
+		panic(err)
+	}
 }

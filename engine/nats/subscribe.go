@@ -27,7 +27,8 @@ const (
 // out one record at a time and the next when that is settled, whoever asks: the server
 // keeps the order, with any number of processes, and through their ends. The price is a
 // round trip to the server between two records of a partition. Records without a key
-// have a consumer of their own, without that bound. While a cluster elects another
+// have a consumer of their own, without that bound. Beyond MaxInFlight a consumer may
+// have fetched ahead one record of each partition. While a cluster elects another
 // leader for a consumer, a record that is in hand may be handed out again at once, as
 // after its lease.
 //

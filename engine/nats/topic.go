@@ -155,8 +155,12 @@ func (e *Engine) check(want, got jetstream.StreamConfig) error {
 	if got.Discard != want.Discard && (got.MaxBytes > 0 || got.MaxMsgs > 0) {
 		differs("its discard policy", want.Discard, got.Discard)
 	}
+	// What drops records that no group has settled loses them.
 	if got.MaxMsgsPerSubject > 0 {
-		differs("its bound for each subject", 0, got.MaxMsgsPerSubject)
+		differs("its bound for each subject", "none", got.MaxMsgsPerSubject)
+	}
+	if got.MaxAge > 0 {
+		differs("its max_age", "none, as Config.Keep drops only what is settled", got.MaxAge)
 	}
 	if got.NoAck {
 		differs("its no_ack", false, true)
@@ -196,7 +200,7 @@ func (e *Engine) topicOf(topic string, got jetstream.StreamConfig) *Topic {
 	t.caps = engine.Caps{
 		Durable:     durable,
 		PowerSafe:   durable && e.server != nil && e.cfg.Mode == PowerSafe,
-		AtLeastOnce: got.MaxAge == 0,
+		AtLeastOnce: true,
 		Groups:      true,
 		Ordered:     true,
 		KeyOrder:    true,

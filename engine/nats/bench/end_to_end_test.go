@@ -3,6 +3,7 @@ package bench_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -279,4 +280,94 @@ func BenchmarkWatermillBeta(b *testing.B) {
 		b.Fatal(err)
 	}
 	watermillRun(b, pub, messages)
+}
+
+// latency publishes one event after the other and tells how long after the beginning of
+// Publish it is handled.
+func latency(b *testing.B, publish func(), handled <-chan struct{}) {
+	all := make([]time.Duration, 0, b.N)
+	b.ResetTimer()
+	for range b.N {
+		begin := time.Now()
+		publish()
+		<-handled
+		all = append(all, time.Since(begin))
+	}
+	b.StopTimer()
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Nanoseconds()), "p50-ns")
+	b.ReportMetric(float64(all[len(all)*99/100].Nanoseconds()), "p99-ns")
+}
+
+func BenchmarkLatencyBare(b *testing.B) {
+	js, err := jetstream.New(connect(b, serve(b)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := context.Background()
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "s", Subjects: []string{"s"}}); err != nil {
+		b.Fatal(err)
+	}
+	c, err := js.CreateConsumer(ctx, "s", jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		b.Fatal(err)
+	}
+	handled := make(chan struct{}, 1)
+	cc, err := c.Consume(func(m jetstream.Msg) {
+		handled <- struct{}{}
+		if err := m.Ack(); err != nil {
+			b.Error(err)
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer cc.Stop()
+	latency(b, func() {
+		if _, err := js.Publish(ctx, "s", payload); err != nil {
+			b.Fatal(err)
+		}
+	}, handled)
+}
+
+func BenchmarkLatencyOurs(b *testing.B) {
+	ctx, cancel := context.WithCancel(context.Background())
+	e, err := nats.Open(ctx, nats.Config{URL: "nats://here", Client: []natsgo.Option{natsgo.InProcessServer(serve(b))}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close(context.Background())
+	top, err := e.Open(ctx, "orders")
+	if err != nil {
+		b.Fatal(err)
+	}
+	sub, err := top.Subscribe(ctx, engine.SubscribeConfig{Group: "g"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	handled, done := make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			got, err := sub.Fetch(ctx, 100)
+			if err != nil {
+				return
+			}
+			for _, d := range got {
+				handled <- struct{}{}
+				if _, err := sub.Settle(ctx, []engine.Settlement{{Delivery: d}}); err != nil && ctx.Err() == nil {
+					b.Error(err)
+				}
+			}
+		}
+	}()
+	n := 0
+	latency(b, func() {
+		n++
+		if errs := top.Publish(ctx, []engine.Record{{ID: fmt.Sprint(n), Source: "/bench", Type: "orders", Time: time.Now(), Data: payload}}); errs != nil {
+			b.Fatal(errs[0])
+		}
+	}, handled)
+	cancel()
+	<-done
 }

@@ -56,6 +56,7 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 			late++
 			if m.from.serial || settled[i].Verdict == engine.Nack {
 				s.unlink(m)
+				s.wake()
 				continue
 			}
 		}

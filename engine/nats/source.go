@@ -107,9 +107,7 @@ func (src *source) arrived(m *natsgo.Msg) {
 	}
 	s.buffer = append(s.buffer, arrival{msg: m, from: src, at: now})
 	s.wake()
-	if !s.fetching {
-		s.mind()
-	}
+	s.mind()
 }
 
 // status reads what the server says of a request. Source: the status messages of the

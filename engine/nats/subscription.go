@@ -107,9 +107,6 @@ func (s *Subscription) Fetch(ctx context.Context, limit int) ([]*engine.Delivery
 	s.fetching = true
 	defer func() {
 		s.fetching, s.fetched = false, time.Now()
-		if len(s.buffer) > 0 {
-			s.mind()
-		}
 		s.mu.Unlock()
 	}()
 	var ticks *time.Timer
@@ -143,8 +140,8 @@ func (s *Subscription) Fetch(ctx context.Context, limit int) ([]*engine.Delivery
 			ticked = true
 		}
 		s.mu.Lock()
-		if ticked && len(s.buffer) == 0 {
-			if err := s.ails(); err != nil {
+		if ticked {
+			if err := s.ails(); err != nil && len(s.buffer) == 0 {
 				return nil, err
 			}
 			ticks.Reset(tick)

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -73,4 +74,16 @@ func (e *Engine) Make(ctx context.Context, topic string, c jetstream.StreamConfi
 	if _, err := e.js.CreateStream(ctx, c); err != nil {
 		panic(err)
 	}
+}
+
+// Leader is the number of the node, named n and a number, that leads the stream.
+func (e *Engine) Leader(ctx context.Context, stream string) (n int) {
+	s, err := e.js.Stream(ctx, stream)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := fmt.Sscanf(s.CachedInfo().Cluster.Leader, "n%d", &n); err != nil {
+		panic(err)
+	}
+	return n
 }

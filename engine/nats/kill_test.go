@@ -121,9 +121,9 @@ func newLedger(t *testing.T) *ledger {
 	return &ledger{t: t, published: map[int]bool{}, handled: map[int]int{}, settled: map[int]bool{}, recent: map[int]time.Time{}}
 }
 
-// run starts a child, kills it after about that long from when it is ready, and reads
-// what it has said until then. A line that was cut off was not said.
-func (l *ledger) run(after time.Duration, env ...string) {
+// run starts a child, kills it after about that long from when it has said what, and
+// reads what it has said until then. A line that was cut off was not said.
+func (l *ledger) run(what string, after time.Duration, env ...string) {
 	l.t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), env...)
@@ -149,12 +149,15 @@ func (l *ledger) run(after time.Duration, env ...string) {
 		for i := 1; i < len(words); i++ {
 			numbers[i], _ = strconv.Atoi(words[i])
 		}
-		switch words[0] {
-		case "ready":
+		if words[0] == what && (what == "ready" || len(words) > 1) {
+			what = ""
 			time.AfterFunc(after, func() {
 				killed.Store(time.Now().UnixNano())
 				cmd.Process.Kill()
 			})
+		}
+		switch words[0] {
+		case "ready":
 		case "published":
 			for i := range numbers[2] {
 				l.published[numbers[1]+i] = true
@@ -172,7 +175,6 @@ func (l *ledger) run(after time.Duration, env ...string) {
 			}
 		case "marked":
 			l.handled[numbers[1]] = numbers[2]
-			cmd.Process.Kill()
 		default:
 			l.t.Errorf("the child says %q", line)
 			cmd.Process.Kill()
@@ -258,11 +260,11 @@ func TestNothingAcknowledgedIsLostByKillingTheServer(t *testing.T) {
 			// The server writes ten times a second what was settled.
 			l.noted = time.Second
 			for round := range kills(t, 5) {
-				after := time.Duration(rand.IntN(400)) * time.Millisecond
+				what, after := "ready", time.Duration(rand.IntN(400))*time.Millisecond
 				if round == 1 {
-					after = 2 * time.Second
+					what, after = "settled", 3*l.noted/2
 				}
-				l.run(after,
+				l.run(what, after,
 					childEnv+"="+role, childTarget+"="+folder, fmt.Sprintf("%s=%d", childFrom, round*10_000_000))
 			}
 			if len(l.settled) == 0 {
@@ -300,7 +302,7 @@ func TestNothingAcknowledgedIsLostByKillingConsumers(t *testing.T) {
 		}
 	}()
 	for range kills(t, 5) {
-		l.run(time.Duration(50+rand.IntN(300))*time.Millisecond, childEnv+"=consumer", childTarget+"=nats://"+address)
+		l.run("ready", time.Duration(50+rand.IntN(300))*time.Millisecond, childEnv+"=consumer", childTarget+"=nats://"+address)
 	}
 	close(stop)
 	for n := range <-stopped {
@@ -323,7 +325,7 @@ func TestARecordThatEndsProcessesIsKnown(t *testing.T) {
 	}
 	for round := range 2 {
 		l := newLedger(t)
-		l.run(0, childEnv+"=marker", childTarget+"="+folder)
+		l.run("marked", 0, childEnv+"=marker", childTarget+"="+folder)
 		if attempt, ok := l.handled[round]; !ok || attempt < round+1 {
 			t.Fatalf("death %d: it was noted %v, want %d times before", round+1, l.handled, round)
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/troupe-go/troupe/actors"
+	"github.com/troupe-go/troupe/deadletter"
+	"go.uber.org/zap"
 )
 
 // The errors of names.
@@ -41,6 +43,8 @@ type Topic interface {
 	// Flush returns when what came from the topic's engine is settled there, or ctx
 	// ends. It comes last.
 	Flush(ctx context.Context)
+	// Durable is that accepted events survive the process.
+	Durable() bool
 }
 
 // Publications is the account of a topic:
@@ -52,8 +56,9 @@ type Publications struct {
 	Rejected  map[string]uint64 `json:"rejected"` // by reason
 	Unrouted  uint64            `json:"unrouted"` // accepted and without a subscriber
 	Waiting   int               `json:"waiting"`  // publishers held back at this moment
-	// Undelivered is the account of events that became dead letters without a
-	// subscriber: unrouted ones, and scheduled ones that were refused or left.
+	// Undelivered is the account of events that became dead letters without being
+	// given to a subscriber: unrouted ones, scheduled ones that were refused or left,
+	// and what came from an engine and could not be decoded or is suspect.
 	Undelivered actors.Counts `json:"undelivered"`
 	// Scheduled is the account of events to be published later, and Recurring
 	// that of the producers, by name.
@@ -67,6 +72,7 @@ type Publications struct {
 type EngineState struct {
 	Name         string        `json:"name"`
 	Acknowledged uint64        `json:"acknowledged"`      // events that it has stored for us
+	Unhandled    uint64        `json:"unhandled"`         // came, and became dead letters before a handler had them
 	Failing      string        `json:"failing,omitempty"` // why it does not take events, if so
 	Since        time.Time     `json:"since,omitzero"`
 	Groups       []EngineGroup `json:"groups,omitempty"` // of the subscribers in this process
@@ -114,6 +120,9 @@ func (rt *Runtime) Register(name string, typ reflect.Type, create func() (Topic,
 	}
 	rt.names.add(name, t)
 	rt.topics[name] = &topic{Topic: t}
+	if _, volatile := rt.cfg.DeadLetters.(*deadletter.Memory); volatile && t.Durable() {
+		rt.cfg.Logger.Warn("events are durable and dead letters are not: they are in memory", fieldRuntime(rt.cfg.Name), zap.String("topic", name))
+	}
 	return t, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc/panics"
@@ -49,6 +50,8 @@ type outside[T any] struct {
 	key   func(T) string // nil for none
 	gone  context.Context
 	leave context.CancelFunc // lets go of publishers that wait for the engine
+
+	unhandled atomic.Uint64 // dead letters that no handler had
 
 	mu       sync.Mutex
 	accepted uint64
@@ -339,6 +342,7 @@ func (o *outside[T]) state() (s *runtime.EngineState, waiting int) {
 	for _, in := range intakes {
 		s.Groups = append(s.Groups, in.state())
 	}
+	s.Unhandled = o.unhandled.Load()
 	return s, waiting
 }
 

@@ -48,6 +48,7 @@ type intake[T any] struct {
 	open    map[string]*taken[T] // by place
 	handed  int                  // of these, in the mailbox and without an outcome
 	settled []engine.Settlement  // to tell the engine
+	owing   int                  // that the engine has not taken note of
 	stopped bool                 // the subscriber has
 	again   uint64               // came while they were here
 	late    uint64               // settled when they were no longer ours
@@ -134,18 +135,20 @@ func (in *intake[T]) fetch() {
 		if n == 0 {
 			return
 		}
-		ds, err := in.sub.Fetch(in.fetching, min(n, maxFetch))
+		ctx, cancel := in.patient()
+		ds, err := in.sub.Fetch(ctx, min(n, maxFetch))
+		waited := ctx.Err() != nil
+		cancel()
 		in.take(ds)
 		switch {
 		case in.fetching.Err() != nil:
 			return
-		case err == nil:
+		case err == nil || waited:
 			in.works()
 			pause.last = 0
 		case errors.Is(err, engine.ErrClosed):
 			in.fails(fmt.Errorf("%w: the engine must be closed after the runtime has shut down", err))
 			return
-		case errors.Is(err, context.DeadlineExceeded): // of the engine's own: there is nothing
 		default:
 			in.fails(err)
 			select {
@@ -155,6 +158,18 @@ func (in *intake[T]) fetch() {
 			}
 		}
 	}
+}
+
+// patient returns the context of a fetch. After a failure it ends soon: an engine that
+// then waits for records without complaint works again, though there are none.
+func (in *intake[T]) patient() (context.Context, context.CancelFunc) {
+	in.mu.Lock()
+	failing := in.failing != nil
+	in.mu.Unlock()
+	if failing {
+		return context.WithTimeout(in.fetching, engineMax)
+	}
+	return in.fetching, func() {}
 }
 
 // wantsMore waits for room and returns how many records there is room for, 0 if no
@@ -307,12 +322,13 @@ func (in *intake[T]) suspect(tk *taken[T], ev T) {
 	}
 }
 
-// alone waits until nothing is in the mailbox or in hand, false if nothing more is
-// to be handled.
+// alone waits until nothing is in the mailbox or in hand and the engine knows of all
+// that was, false if nothing more is to be handled. What has been handled when the
+// process dies must not come again as a suspect.
 func (in *intake[T]) alone() bool {
 	for {
 		in.mu.Lock()
-		n := in.handed
+		n := in.handed + in.owing
 		in.mu.Unlock()
 		if n == 0 {
 			return in.fetching.Err() == nil
@@ -328,6 +344,7 @@ func (in *intake[T]) alone() bool {
 // bury makes a dead letter of a record that no handler gets. It waits for room.
 func (in *intake[T]) bury(tk *taken[T], ev any, reason string, err error) {
 	r := &tk.d.Record
+	in.out.unhandled.Add(1)
 	in.out.t.account.BuryWaiting(&actors.Dead{
 		Topic: in.out.t.name, Subscriber: in.name, Event: ev, PublishedAt: r.Time, Headers: r.Headers, ID: r.ID, Reason: reason,
 		Attempts: []actors.Attempt{{Number: 1, Started: time.Now(), Err: err}}, AttemptCount: 1,

@@ -53,6 +53,7 @@ func (in *intake[T]) owe(tk *taken[T]) {
 	s := tk.end
 	s.Delivery = tk.d
 	tk.owed++
+	in.owing++
 	in.settled = append(in.settled, s)
 	signal(in.work)
 }
@@ -132,6 +133,7 @@ func (in *intake[T]) tell() bool {
 func (in *intake[T]) noted(batch []engine.Settlement, late int) {
 	in.mu.Lock()
 	in.late += uint64(late)
+	in.owing -= len(batch)
 	for _, s := range batch {
 		place := s.Delivery.Place
 		if tk := in.open[place]; tk != nil {

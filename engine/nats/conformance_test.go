@@ -29,10 +29,11 @@ func opened() (engine.Engine, error) {
 	return nats.Open(context.Background(), nats.Config{URL: string(url)})
 }
 
-func at(url string) enginetest.Harness {
+func at(variant, url string) enginetest.Harness {
 	return enginetest.Harness{
-		Open:  func() (engine.Engine, error) { return nats.Open(context.Background(), nats.Config{URL: url}) },
-		Kills: 3, Lease: time.Second,
+		Variant: variant,
+		Open:    func() (engine.Engine, error) { return nats.Open(context.Background(), nats.Config{URL: url}) },
+		Kills:   3, Lease: time.Second,
 		Topic: func(t *testing.T, topic string) {
 			if err := os.WriteFile(filepath.Join(os.Getenv(urls), topic), []byte(url), 0o600); err != nil {
 				t.Fatal(err)
@@ -47,6 +48,7 @@ func TestConformsInThisProcess(t *testing.T) {
 	var last *nats.Engine
 	folder := t.TempDir()
 	enginetest.Run(t, enginetest.Harness{
+		Variant: "NATS JetStream, embedded",
 		Open: func() (engine.Engine, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -83,7 +85,7 @@ func TestConformsOnAServer(t *testing.T) {
 	t.Parallel()
 	address, folder := freeAddress(t), t.TempDir()
 	ns := serve(t, address, folder, nil)
-	h := at("nats://" + address)
+	h := at("NATS JetStream, server", "nats://"+address)
 	h.Restart = func(*testing.T) {
 		stop(ns)
 		ns = serve(t, address, folder, nil) // until the end of the suite
@@ -94,7 +96,7 @@ func TestConformsOnAServer(t *testing.T) {
 // An old server does not do what it does not know, and does not say so.
 func TestConformsOnAnOldServer(t *testing.T) {
 	t.Parallel()
-	enginetest.Run(t, at(oldServer(t)))
+	enginetest.Run(t, at("NATS JetStream, server 2.9", oldServer(t)))
 }
 
 func oldServer(t *testing.T) string {

@@ -38,10 +38,10 @@ type source struct {
 const (
 	pullExpires = 30 * time.Second
 	// While a request waits the server says so this often; a request of which
-	// nothing was heard for three times as long is one that it does not have: its
-	// leader has changed, or it was restarted.
+	// nothing was heard for twice as long, and a moment, is one that it does not
+	// have: its leader has changed, or it was restarted.
 	heartbeat = time.Second
-	silence   = 3 * heartbeat
+	silence   = 2*heartbeat + tick/2
 	// serialAhead is how many requests a partition has waiting, of which one is
 	// answered at a time.
 	serialAhead = 16

@@ -17,6 +17,10 @@
 // process, in whatever way. With [PowerSafe] it survives the loss of power, for the
 // price of the disk's time for each. In a cluster it survives the loss of nodes.
 //
+// With ProcessSafe and PowerSafe alike the server writes ten times a second, later where
+// the disk is busy, what was settled: when the process with the server is killed, what
+// was settled in the last moment comes again.
+//
 // # Two windows
 //
 // Config.Dedup is for how long an ID that is published again is stored once. It is kept

@@ -64,8 +64,8 @@ func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engi
 
 // suspectsFor is how many records after the last that a consumer is known to have
 // given may have been given, too, by a server that was killed: it writes that down ten
-// times a second, and this is what it can give meanwhile.
-const suspectsFor = 8192
+// times a second, later where the disk is busy, and this is what it can give meanwhile.
+const suspectsFor = 16384
 
 // suspect returns up to which sequence records may have been delivered, and have ended
 // the process, without anybody knowing: they are handed out with attempt 2 at least, so

@@ -35,6 +35,10 @@ func TestGuidesQuoteExamples(t *testing.T) {
 			name, block := m[1], m[2]
 			body, ok := examples[name]
 			switch {
+			case guide == "docs/engines.md":
+				if source := strings.ReplaceAll(read(t, "engine/nats/example_test.go"), "\n\t", "\n"); !strings.Contains(source, block) {
+					t.Errorf("%s: this is not in the example of engine/nats:\n%s", guide, block)
+				}
 			case name == "" && strings.Contains(block, "topics."):
 				t.Errorf("%s: code of Troupe under the name of no example:\n%s", guide, block)
 			case name == "": // code of others

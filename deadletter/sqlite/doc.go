@@ -13,18 +13,21 @@
 //
 // Totals are exact. Those of topic, subscriber, reason, group and state, in any
 // combination, are kept as letters come and go. Other conditions are counted
-// when a query is first asked, and remembered until something changes:
+// when a query is first asked, and remembered until a letter is changed or removed;
+// of letters that only come, those that are new are counted:
 //
-//   - err, payload and free text, three characters or more: the full-text index
+//   - err, payload and free text, a value such as payload.order.id:123, a header,
+//     event, causation and corr, three characters or more: the full-text index
 //     finds the letters, and each is looked at. Letters are indexed when the store
 //     is not busy; those that are not yet are looked at one by one.
-//   - age and the other times of failures: an index counts them.
-//   - anything else, such as payload.order.id or header.tenant: every letter of
-//     the topic, subscriber, reason, group and state is looked at. Name one of
-//     them where the store is large.
+//   - age and the other times of failures, and snoozed:no: an index counts them.
+//   - anything else, such as payload.total:>100 or node: every letter of the topic,
+//     subscriber, reason, group and state is looked at. Name one of them where the
+//     store is large.
 //
 // Pages read the newest letters until there are enough of them, so they cost
-// little where many letters match, and nothing beyond the count where few do.
+// little where many letters match, and nothing beyond the count where few do. A
+// query that is Quick has its page without the count, if that takes longer.
 //
 // # The file
 //

@@ -18,7 +18,7 @@ func (s *Subscription) Lag(ctx context.Context) (engine.Lag, error) {
 	if err := s.t.e.use(what); err != nil {
 		return engine.Lag{}, err
 	}
-	commits, err := admin.FetchOffsetsForTopics(ctx, s.group, topic)
+	commits, err := s.t.commits(ctx, s.group)
 	if err != nil {
 		return engine.Lag{}, fault(what, ping(ctx, err))
 	}

@@ -144,7 +144,7 @@ func others(err error) bool {
 // begin returns where the group begins in partitions for which it has no position; nil
 // is that there are none.
 func (t *Topic) begin(ctx context.Context, group string, from engine.Start) (kadm.Offsets, error) {
-	have, err := t.e.admin.FetchOffsetsForTopics(ctx, group, t.name)
+	have, err := t.commits(ctx, group)
 	if err != nil {
 		return nil, err
 	}
@@ -178,8 +178,25 @@ func (t *Topic) begin(ctx context.Context, group string, from engine.Start) (kad
 	return missing, nil
 }
 
-func (t *Topic) anyPosition(ctx context.Context, group string) (bool, error) {
+// commits returns the commits of a group, -1 for partitions where it has none.
+func (t *Topic) commits(ctx context.Context, group string) (kadm.OffsetResponses, error) {
 	have, err := t.e.admin.FetchOffsetsForTopics(ctx, group, t.name)
+	if !errors.Is(err, kerr.GroupIDNotFound) { // as some brokers say of a new group
+		return have, err
+	}
+	details, err := t.e.admin.ListTopics(ctx, t.name)
+	if err == nil {
+		err = details.Error()
+	}
+	have = kadm.OffsetResponses{}
+	for _, id := range details[t.name].Partitions.Numbers() {
+		have.Add(kadm.OffsetResponse{Offset: kadm.Offset{Topic: t.name, Partition: id, At: -1, LeaderEpoch: -1}})
+	}
+	return have, err
+}
+
+func (t *Topic) anyPosition(ctx context.Context, group string) (bool, error) {
+	have, err := t.commits(ctx, group)
 	any := false
 	have.Each(func(o kadm.OffsetResponse) { any = any || o.At >= 0 })
 	return any, err

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-go/troupe/engine/kafka"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 )
 
@@ -181,4 +182,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("not after %v: %s", patience, what)
 		}
 	}
+}
+
+// committed returns the commits of a group by partition, 0 where it has none.
+func committed(ctx context.Context, client *kgo.Client, group, topic string) (map[int32]int64, error) {
+	all, err := kadm.NewClient(client).FetchOffsetsForTopics(ctx, group, topic)
+	out := map[int32]int64{}
+	all.Each(func(o kadm.OffsetResponse) { out[o.Partition] = max(o.At, 0) })
+	return out, err
 }

@@ -127,7 +127,7 @@ func (s *Subscription) points(only []*partition) (points []point, gone bool) {
 			c.note = p.note()
 		}
 		if offset == p.committed && c.note == p.noted {
-			p.ready = p.ready || p.noteTo > 0
+			s.letOut(p)
 			continue
 		}
 		points = append(points, c)
@@ -187,15 +187,20 @@ func (s *Subscription) tookNote(what string, points []point, codes map[int32]err
 			err = fault(fmt.Sprintf("%s of partition %d", what, c.p.id), code)
 		default:
 			c.p.committed, c.p.noted = c.offset, c.note
-			if !c.p.ready && c.p.noteTo > 0 {
-				c.p.ready = true
-				signal(s.wake)
-			}
+			s.letOut(c.p)
 		}
 	}
 	close(s.committed)
 	s.committed = make(chan struct{})
 	return err
+}
+
+// letOut lets Fetch have the first records of a partition: they are noted.
+func (s *Subscription) letOut(p *partition) {
+	if !p.ready && p.noteTo > 0 {
+		p.ready = true
+		signal(s.wake)
+	}
 }
 
 // await waits until what is settled is committed.

@@ -46,7 +46,7 @@ var kinds = []struct {
 	{engine.ErrUnavailable, "a broker cannot write: see its log and its disk", []error{
 		kerr.KafkaStorageError,
 	}},
-	{engine.ErrUnavailable, "the brokers do not answer: see Config.Seeds, and whether they speak TLS or want SASL", []error{
+	{engine.ErrUnavailable, "the brokers do not answer: see Config.Seeds, and whether they want TLS or SASL, or have closed the connection since they do not know the user", []error{
 		kgo.ErrRecordTimeout, kgo.ErrRecordRetries, io.EOF, io.ErrUnexpectedEOF,
 		context.DeadlineExceeded, context.Canceled,
 	}},
@@ -75,7 +75,7 @@ func fault(what string, err error) error {
 	var eof *kgo.ErrFirstReadEOF
 	var network net.Error
 	if kerr.IsRetriable(err) || errors.As(err, &eof) || errors.As(err, &network) {
-		return wrap(what, engine.ErrUnavailable, err, "")
+		return wrap(what, engine.ErrUnavailable, err, "see whether the brokers run, and Config.Seeds")
 	}
 	return fmt.Errorf("kafka: %s: %w", what, err)
 }

@@ -143,6 +143,7 @@ func (c *Config) shared() []kgo.Opt {
 		kgo.SoftwareNameAndVersion("troupe", "0"),
 		kgo.WithLogger(logger{c.Log}),
 		kgo.MetadataMinAge(250 * time.Millisecond),
+		kgo.DialTimeout(5 * time.Second),
 	}
 	if c.TLS != nil {
 		opts = append(opts, kgo.DialTLSConfig(c.TLS))

@@ -50,8 +50,8 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: configuration: %w", err)
 	}
-	if err := client.Ping(ctx); err != nil {
-		client.Close()
+	if err := bounded(ctx, func() error { return client.Ping(ctx) }); err != nil {
+		go client.Close() // which waits for a broker that has accepted and is silent
 		return nil, fault("open "+strings.Join(cfg.Seeds, ", "), ping(ctx, err))
 	}
 	e := &Engine{
@@ -70,6 +70,20 @@ func ping(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", err, cause)
 	}
 	return err
+}
+
+// bounded returns when ctx ends, also where the client does not: it is in the middle of
+// greeting a broker, which has its own time. do must not write to what is read after an
+// error.
+func bounded(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // Name is kafka.
@@ -93,10 +107,14 @@ func (e *Engine) Ready(ctx context.Context) error {
 		return fmt.Errorf("kafka: ready: %w", engine.ErrClosed)
 	}
 	if len(names) == 0 {
-		return fault("ready", e.client.Ping(ctx))
+		return fault("ready", bounded(ctx, func() error { return e.client.Ping(ctx) }))
 	}
 	slices.Sort(names)
-	details, err := e.admin.ListTopics(ctx, names...)
+	var details kadm.TopicDetails
+	err := bounded(ctx, func() (err error) {
+		details, err = e.admin.ListTopics(ctx, names...)
+		return err
+	})
 	if err != nil {
 		return fault("ready", ping(ctx, err))
 	}

@@ -18,22 +18,24 @@ func (s *Subscription) Lag(ctx context.Context) (engine.Lag, error) {
 	if err := s.t.e.use(what); err != nil {
 		return engine.Lag{}, err
 	}
-	commits, err := s.t.commits(ctx, s.group)
-	if err != nil {
-		return engine.Lag{}, fault(what, ping(ctx, err))
-	}
-	starts, err := admin.ListStartOffsets(ctx, topic)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		return engine.Lag{}, fault(what, ping(ctx, err))
-	}
-	// The last thing to ask, so that nothing was handed out that is not in it.
-	ends, err := admin.ListCommittedOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	var commits kadm.OffsetResponses
+	var starts, ends kadm.ListedOffsets
+	err := bounded(ctx, func() (err error) {
+		if commits, err = s.t.commits(ctx, s.group); err != nil {
+			return err
+		}
+		if starts, err = admin.ListStartOffsets(ctx, topic); err == nil {
+			err = starts.Error()
+		}
+		if err != nil {
+			return err
+		}
+		// The last thing to ask, so that nothing was handed out that is not in it.
+		if ends, err = admin.ListCommittedOffsets(ctx, topic); err == nil {
+			err = ends.Error()
+		}
+		return err
+	})
 	if err != nil {
 		return engine.Lag{}, fault(what, ping(ctx, err))
 	}

@@ -32,7 +32,11 @@ func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engi
 	if cfg.MaxInFlight < 1 {
 		return nil, fmt.Errorf("kafka: %s: subscribe: MaxInFlight %d: must be positive", what, cfg.MaxInFlight)
 	}
-	isNew, err := t.position(ctx, group, cfg.From)
+	isNew := false
+	err := bounded(ctx, func() (err error) {
+		isNew, err = t.position(ctx, group, cfg.From)
+		return err
+	})
 	if err != nil {
 		return nil, fault(what, ping(ctx, err))
 	}
@@ -87,6 +91,9 @@ func (s *Subscription) join() error {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		// The marks at the end of transactions have offsets, too.
 		kgo.KeepControlRecords(),
+		// A partition that is ready to be fetched later than another of its broker
+		// waits for that one's fetch, so this is how late it can be.
+		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.FetchMaxBytes(8<<20),
 		kgo.FetchMaxPartitionBytes(1<<20),
 	)

@@ -35,22 +35,18 @@ func (e *Engine) Open(ctx context.Context, name string) (engine.Topic, error) {
 	if err := legal(name); err != nil {
 		return nil, fmt.Errorf("kafka: topic %q: %w", name, err)
 	}
-	partitions, err := e.partitions(ctx, name)
-	if errors.Is(err, kerr.UnknownTopicOrPartition) && !e.cfg.Existing {
-		if err = e.create(ctx, name); err == nil {
-			partitions, err = e.partitions(ctx, name)
-		}
-	}
+	var partitions int
+	var values map[string]string
+	err := bounded(ctx, func() (err error) {
+		partitions, values, err = e.openOrMake(ctx, name)
+		return err
+	})
 	if err != nil {
 		return nil, fault(what, ping(ctx, err))
 	}
 	if e.cfg.Partitions != BrokerDefault && partitions < e.cfg.Partitions {
 		return nil, fmt.Errorf("kafka: %s: %w: it has %d partitions and Config.Partitions is %d: add some to the topic, which moves keys to others, or ask for fewer",
 			what, engine.ErrMismatch, partitions, e.cfg.Partitions)
-	}
-	values, err := e.configs(ctx, name)
-	if err != nil {
-		return nil, fault(what, ping(ctx, err))
 	}
 	if err := e.check(values); err != nil {
 		return nil, fmt.Errorf("kafka: %s: %w: %w", what, engine.ErrMismatch, err)
@@ -65,6 +61,21 @@ func (e *Engine) Open(ctx context.Context, name string) (engine.Topic, error) {
 		e.topics[name] = t
 	}
 	return t, nil
+}
+
+// openOrMake returns how many partitions the topic has and its configuration.
+func (e *Engine) openOrMake(ctx context.Context, name string) (int, map[string]string, error) {
+	partitions, err := e.partitions(ctx, name)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) && !e.cfg.Existing {
+		if err = e.create(ctx, name); err == nil {
+			partitions, err = e.partitions(ctx, name)
+		}
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	values, err := e.configs(ctx, name)
+	return partitions, values, err
 }
 
 // legal is what brokers say of names, before they say it.

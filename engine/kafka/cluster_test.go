@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,10 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is for what must happen: a test that waits for so long has failed.
 const patience = 30 * time.Second
@@ -40,16 +35,6 @@ func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	}
 	t.Cleanup(c.Close)
 	return c
-}
-
-// real returns the configuration of the cluster that TROUPE_KAFKA names, or skips.
-func realCluster(t *testing.T) kafka.Config {
-	t.Helper()
-	seeds := os.Getenv("TROUPE_KAFKA")
-	if seeds == "" {
-		t.Skip("no real cluster: TROUPE_KAFKA is not set to its seeds, as localhost:9092; no Kafka can be installed from Debian, so the gate does without")
-	}
-	return kafka.Config{Seeds: strings.Split(seeds, ",")}
 }
 
 func configOf(c *kfake.Cluster) kafka.Config {

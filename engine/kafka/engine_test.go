@@ -31,7 +31,9 @@ func openSeeds() (engine.Engine, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return kafka.Open(ctx, kafka.Config{
-		Seeds: strings.Split(os.Getenv(seedsOf), ","), Partitions: 3, SessionTimeout: 3 * time.Second,
+		Seeds: strings.Split(os.Getenv(seedsOf), ","), Partitions: 3, SessionTimeout: time.Second,
+		// A group waits for a process that was killed while it joined for this and 6 s.
+		RevokeWait: 500 * time.Millisecond,
 	})
 }
 
@@ -51,7 +53,7 @@ func foreign(t *testing.T, topic string, body []byte) {
 func TestEngine(t *testing.T) {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(time.Second),
-		kfake.DataDir(t.TempDir()), kfake.SyncWrites(),
+		kfake.DataDir(t.TempDir()),
 	}
 	c, err := kfake.NewCluster(opts...)
 	if err != nil {
@@ -61,6 +63,7 @@ func TestEngine(t *testing.T) {
 	t.Setenv(seedsOf, strings.Join(c.ListenAddrs(), ","))
 	opts = append(opts, kfake.Ports(ports(t, c.ListenAddrs())...))
 	enginetest.Run(t, enginetest.Harness{
+		Kills:   3,
 		Open:    openSeeds,
 		Foreign: foreign,
 		Restart: func(t *testing.T) {

@@ -157,5 +157,6 @@ func (s *Subscription) drop(gone []*partition) {
 }
 
 // rebalanceTimeout is how long the group waits for a consumer to give partitions away:
-// longer than it waits for what is in hand of them and for the commit.
-func (c *Config) rebalanceTimeout() time.Duration { return c.RevokeWait + 40*time.Second }
+// longer than that waits for what is in hand of them and for the commit. The group also
+// waits so long for one that has died while it was joining, so it is not much longer.
+func (c *Config) rebalanceTimeout() time.Duration { return c.RevokeWait + closeTimeout + time.Second }

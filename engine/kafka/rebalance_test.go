@@ -174,7 +174,7 @@ func TestStorm(t *testing.T) {
 	cfg.Partitions, cfg.SessionTimeout, cfg.CommitEvery = 6, 2*time.Second, 5*time.Millisecond
 	e := start(t, cfg)
 	topic := open(t, e, "t")
-	const keys, each = 24, 120
+	const keys, each = 24, 80
 	st := newStorm(t, keys, each)
 
 	ctx, stop := context.WithCancel(within(t))

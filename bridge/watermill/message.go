@@ -33,8 +33,14 @@ func metadataKey(header string) string {
 }
 
 // recordOf is a message as a record. Its ID is the UUID, or a new one if it has none.
-func recordOf(m *message.Message, source, topic, key string) engine.Record {
-	r := engine.Record{ID: m.UUID, Key: key, Source: source, Type: topic, Time: time.Now(), Data: m.Payload}
+func recordOf(m *message.Message, cfg *PublisherConfig, topic string) engine.Record {
+	r := engine.Record{ID: m.UUID, Source: cfg.Source, Type: topic, Time: time.Now(), ContentType: cfg.ContentType, Data: m.Payload}
+	if cfg.Key != nil {
+		r.Key = cfg.Key(m)
+	}
+	if t := m.Metadata.Get("content-type"); t != "" {
+		r.ContentType = t
+	}
 	if r.ID == "" {
 		r.ID = watermill.NewUUID()
 	}

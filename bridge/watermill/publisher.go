@@ -15,6 +15,10 @@ import (
 type PublisherConfig struct {
 	// Source is the Source of records; empty is "/watermill".
 	Source string
+	// ContentType is that of payloads whose message has none in its metadata, under
+	// content-type: topics of Troupe decode what has that of their codec. Empty is
+	// application/json, which is what CloudEvents takes it for, too.
+	ContentType string
 	// Key returns the key of a message's record; nil is that they have none.
 	Key func(*message.Message) string
 	// Timeout bounds Publish; 0 is 30 s. So does the context of the first message.
@@ -37,6 +41,9 @@ var _ message.Publisher = (*Publisher)(nil)
 func NewPublisher(e engine.Engine, cfg PublisherConfig) *Publisher {
 	if cfg.Source == "" {
 		cfg.Source = "/watermill"
+	}
+	if cfg.ContentType == "" {
+		cfg.ContentType = "application/json"
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 30 * time.Second
@@ -68,11 +75,7 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	}
 	records := make([]engine.Record, len(messages))
 	for i, m := range messages {
-		key := ""
-		if p.cfg.Key != nil {
-			key = p.cfg.Key(m)
-		}
-		records[i] = recordOf(m, p.cfg.Source, topic, key)
+		records[i] = recordOf(m, &p.cfg, topic)
 	}
 	var faults []error
 	for i, err := range t.Publish(ctx, records) {

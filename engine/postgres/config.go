@@ -12,16 +12,16 @@ import (
 
 // What holds unless the config says otherwise.
 const (
-	DefaultSchema                = "troupe"
-	DefaultKeep                  = time.Hour
-	DefaultPoll                  = time.Second
-	DefaultMaxRecordBytes        = 1 << 20
-	DefaultSweep                 = 10 * time.Second
-	DefaultLease                 = 30 * time.Second
-	maxRecordBytes               = 256 << 20 // a row of a little under 1 GiB is what the server takes
-	maxSchema                    = 48        // of the 63 bytes of an identifier
-	KeepNothing    time.Duration = -1        // records go as soon as every group has settled them
-	ListenNone                   = "none"    // no session that listens: polling alone
+	DefaultSchema                       = "troupe"
+	DefaultKeep                         = time.Hour
+	DefaultPoll                         = time.Second
+	DefaultMaxRecordBytes               = 1 << 20
+	DefaultSweep                        = 10 * time.Second
+	DefaultLease                        = 30 * time.Second
+	maxRecordBytes                      = 256 << 20 // a row of a little under 1 GiB is what the server takes
+	maxSchema                           = 48        // of the 63 bytes of an identifier
+	KeepNothing           time.Duration = -1        // records go as soon as every group has settled them
+	ListenNone                          = "none"    // no session that listens: polling alone
 )
 
 // Config says where a database is and how topics are kept in it. URL or Pool is

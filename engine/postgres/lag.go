@@ -20,7 +20,7 @@ func (s *Subscription) Lag(ctx context.Context) (engine.Lag, error) {
 			CASE WHEN c.n = $2 THEN (SELECT r.pos FROM {s}.records r WHERE r.topic = g.topic ORDER BY r.at DESC, r.pos DESC LIMIT 1) ELSE 0 END
 		FROM {s}.groups g,
 			LATERAL (SELECT count(*) FILTER (WHERE d.holder IS NULL) waiting, count(*) FILTER (WHERE d.holder IS NOT NULL) held
-				FROM {s}.deliveries d WHERE d.grp = g.id) u,
+				FROM {s}.deliveries d WHERE d.grp = g.id AND d.n >= g.low) u,
 			LATERAL (SELECT count(*) n, min(r.pos) first, max(r.pos) last FROM (
 				SELECT r.pos FROM {s}.records r WHERE r.topic = g.topic AND (r.at, r.pos) > (g.at, g.pos)
 					AND (r.at >= g.fresh OR NOT pg_visible_in_snapshot((r.at - {s}.moved())::text::xid8, g.snapshot))

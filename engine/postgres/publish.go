@@ -19,7 +19,7 @@ SELECT $1, u.id, u.key, $2, $3, $4, $5, u.time, u.nanos, u.headers, u.data
 FROM unnest($6::text[], $7::text[], $8::timestamptz[], $9::smallint[], $10::jsonb[], $11::bytea[])
 	WITH ORDINALITY AS u (id, key, time, nanos, headers, data, n)
 ORDER BY u.n
-ON CONFLICT (topic, id) DO NOTHING`
+ON CONFLICT (id, topic) DO NOTHING`
 
 const (
 	maxID = 512 // of the 2.7 kB of a row of an index

@@ -13,11 +13,10 @@ import (
 	"github.com/troupe-go/troupe/engine"
 )
 
-// Settle implements [engine.Subscription], in one statement.
+// Settle implements [engine.Subscription], in one round trip and one transaction.
 func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) (late int, err error) {
 	op := s.op("settle")
-	var a arrays
-	asked := make([]int64, 0, len(settled))
+	asked := make([]settlement, 0, len(settled))
 	again := 0 // of those whose settlement failed before
 	s.mu.Lock()
 	for _, x := range settled {
@@ -26,34 +25,33 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 			s.mu.Unlock()
 			return 0, fmt.Errorf("postgres: %s: a delivery of another engine", op)
 		}
-		mine := s.held[h.pos]
+		mine := s.held[h.n]
 		if mine == nil || mine.attempt != h.attempt {
 			continue // settled already, or delivered again since
 		}
 		if mine.unsure {
 			again++
 		}
-		asked = append(asked, h.pos)
-		a.add(h, x)
+		asked = append(asked, settlement{h, x.Verdict == engine.Nack, x.Delay})
 	}
 	s.mu.Unlock()
 	if len(asked) == 0 {
 		return 0, nil
 	}
-	a.sort()
+	asked = inOrder(asked)
 	var had, free int
 	for try := 0; ; try++ {
-		err = s.topic.e.pool.QueryRow(ctx, s.settle, s.group, s.id, a.done, a.doneTry, a.back, a.backTry, a.delay).Scan(&had, &free)
+		had, free, err = s.send(ctx, asked)
 		if err == nil || try == 3 || ctx.Err() != nil || !retryable(err) {
 			break
 		}
 		again = len(asked) // any of it may have been done
 	}
 	s.mu.Lock()
-	for _, pos := range asked {
+	for _, x := range asked {
 		if err == nil {
-			delete(s.held, pos)
-		} else if h := s.held[pos]; h != nil {
+			delete(s.held, x.n)
+		} else if h := s.held[x.n]; h != nil {
 			h.unsure = true
 		}
 	}
@@ -68,60 +66,79 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 	return max(0, len(asked)-had-again), nil
 }
 
-// arrays are the parameters of settle.
-type arrays struct {
-	done    []int64
-	doneTry []int32
-	back    []int64
-	backTry []int32
-	delay   []int64 // microseconds
-
-	all []settlement
-}
-
+// settlement is what settle is told of a record.
 type settlement struct {
 	handle
 	back  bool
 	delay time.Duration
 }
 
-func (a *arrays) add(h handle, x engine.Settlement) {
-	a.all = append(a.all, settlement{h, x.Verdict == engine.Nack, x.Delay})
+// inOrder puts them by attempt, since a statement is about one, and then as all
+// consumers take rows, so that none waits for one that waits for it. Of a record that
+// is named twice the first counts.
+func inOrder(list []settlement) []settlement {
+	slices.SortStableFunc(list, func(x, y settlement) int {
+		return cmp.Or(cmp.Compare(x.attempt, y.attempt), cmp.Compare(x.n, y.n))
+	})
+	return slices.CompactFunc(list, func(x, y settlement) bool { return x.handle == y.handle })
 }
 
-// sort makes all consumers take rows in the same order, so that none waits for one
-// that waits for it.
-func (a *arrays) sort() {
-	slices.SortFunc(a.all, func(x, y settlement) int { return cmp.Compare(x.pos, y.pos) })
-	a.done, a.back = make([]int64, 0, len(a.all)), []int64{}
-	a.doneTry, a.backTry, a.delay = make([]int32, 0, len(a.all)), []int32{}, []int64{}
-	for i, x := range a.all {
-		switch {
-		case i > 0 && x.pos == a.all[i-1].pos: // named twice
-		case x.back:
-			a.back, a.backTry, a.delay = append(a.back, x.pos), append(a.backTry, x.attempt), append(a.delay, max(0, x.delay.Microseconds()))
-		default:
-			a.done, a.doneTry = append(a.done, x.pos), append(a.doneTry, x.attempt)
+// byAttempt calls fn with each run of the same attempt.
+func byAttempt(list []settlement, fn func(attempt int32, run []settlement)) {
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n].attempt == list[0].attempt {
+			n++
 		}
+		fn(list[0].attempt, list[:n])
+		list = list[n:]
 	}
+}
+
+func (s *Subscription) send(ctx context.Context, list []settlement) (had, free int, err error) {
+	var b pgx.Batch
+	byAttempt(list, func(attempt int32, run []settlement) {
+		done, back, delay := make([]int64, 0, len(run)), []int64{}, []int64{}
+		for _, x := range run {
+			if x.back {
+				back, delay = append(back, x.n), append(delay, max(0, x.delay.Microseconds()))
+			} else {
+				done = append(done, x.n)
+			}
+		}
+		b.Queue(s.settle, s.group, s.id, attempt, done, back, delay).QueryRow(func(row pgx.Row) error {
+			var h, f int
+			if err := row.Scan(&h, &f); err != nil {
+				return err
+			}
+			had, free = had+h, free+f
+			return nil
+		})
+	})
+	return had, free, s.topic.e.pool.SendBatch(ctx, &b).Close()
 }
 
 // Extend implements [engine.Subscription]. A lease that is over is not begun anew if
 // somebody has taken note of that.
 func (s *Subscription) Extend(ctx context.Context, deliveries []*engine.Delivery) error {
-	var a arrays
+	list := make([]settlement, 0, len(deliveries))
 	for _, d := range deliveries {
 		if h, ok := d.Message.(handle); ok {
-			a.add(h, engine.Settlement{})
+			list = append(list, settlement{handle: h})
 		}
 	}
-	if len(a.all) == 0 {
+	if len(list) == 0 {
 		return nil
 	}
-	a.sort()
-	var n int
-	err := s.topic.e.pool.QueryRow(ctx, s.topic.e.sql("SELECT {s}.extend($1, $2, $3, $4, $5)"), s.group, s.id, a.done, a.doneTry, s.cfg.Lease).Scan(&n)
-	return fault(ctx, s.op("extend"), err)
+	var b pgx.Batch
+	byAttempt(inOrder(list), func(attempt int32, run []settlement) {
+		held := make([]int64, len(run))
+		for i, x := range run {
+			held[i] = x.n
+		}
+		b.Queue(s.topic.e.sql("SELECT {s}.extend($1, $2, $3, $4, $5)"), s.group, s.id, attempt, held, s.cfg.Lease)
+	})
+	return fault(ctx, s.op("extend"), s.topic.e.pool.SendBatch(ctx, &b).Close())
 }
 
 var errNotHeld = errors.New("postgres: the record belongs to another consumer by now")
@@ -134,7 +151,7 @@ func (s *Subscription) Mark(ctx context.Context, d *engine.Delivery) (before int
 		return 0, fmt.Errorf("postgres: %s: a delivery of another engine", s.op("mark"))
 	}
 	err = s.topic.e.pool.QueryRow(ctx, s.topic.e.sql(`UPDATE {s}.deliveries SET marks = least(marks + 1, 32767)
-		WHERE grp = $1 AND pos = $2 AND holder = $3 AND attempts = $4 RETURNING marks - 1`), s.group, h.pos, s.id, h.attempt).Scan(&before)
+		WHERE grp = $1 AND n = $2 AND holder = $3 AND attempts = $4 RETURNING marks - 1`), s.group, h.n, s.id, h.attempt).Scan(&before)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, fmt.Errorf("%w: %s", errNotHeld, s.op("mark"))
 	}

@@ -39,9 +39,9 @@ func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engi
 	}
 	s := &Subscription{
 		topic: t, cfg: cfg, group: group, id: rand.Int64(),
-		held: map[int64]*held{}, woken: make(chan struct{}, 1), done: make(chan struct{}),
+		held: map[int64]*held{}, woken: make(chan struct{}, 1), looking: make(chan struct{}, 1), done: make(chan struct{}),
 		fetch:  t.e.sql("SELECT * FROM {s}.fetch($1, $2, $3, $4, $5)"),
-		settle: t.e.sql("SELECT had, free FROM {s}.settle($1, $2, $3, $4, $5, $6, $7)"),
+		settle: t.e.sql("SELECT had, free FROM {s}.settle($1, $2, $3, $4, $5, $6)"),
 	}
 	if !t.e.join(s) {
 		return nil, closed(op)
@@ -100,12 +100,12 @@ func (t *Topic) rekey(ctx context.Context, tx pgx.Tx, op string, group int32, ke
 	var b pgx.Batch
 	b.Queue(t.e.sql("UPDATE {s}.groups SET keyed = $2 WHERE id = $1"), group, keyed)
 	if keyed {
-		b.Queue(t.e.sql(`UPDATE {s}.deliveries d SET holder = NULL, key = hashtextextended(r.key, 0), parked = true,
+		b.Queue(t.e.sql(`UPDATE {s}.deliveries d SET holder = NULL, key = hashtextextended(r.key, 0), keyed = $1, parked = true,
 				due = CASE WHEN d.holder IS NULL THEN d.due ELSE clock_timestamp() END
 			FROM {s}.records r WHERE d.grp = $1 AND r.topic = $2 AND r.at = d.at AND r.pos = d.pos AND r.key <> ''`), group, t.id)
-		b.Queue(t.e.sql("SELECT {s}.promote($1, ARRAY (SELECT DISTINCT key FROM {s}.deliveries WHERE grp = $1))"), group)
+		b.Queue(t.e.sql("SELECT {s}.promote($1, ARRAY (SELECT DISTINCT key FROM {s}.deliveries WHERE grp = $1 AND key IS NOT NULL))"), group)
 	} else {
-		b.Queue(t.e.sql("UPDATE {s}.deliveries SET key = NULL, parked = false WHERE grp = $1"), group)
+		b.Queue(t.e.sql("UPDATE {s}.deliveries SET key = NULL, keyed = NULL, parked = false WHERE grp = $1"), group)
 	}
 	return tx.SendBatch(ctx, &b).Close()
 }

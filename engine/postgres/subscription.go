@@ -29,16 +29,17 @@ type Subscription struct {
 
 	fetch, settle string // SQL
 
-	woken chan struct{} // has room for one
-	done  chan struct{}
-	shut  sync.Once
+	woken   chan struct{} // has room for one
+	looking chan struct{} // has room for the Fetch that asks, or for Close
+	done    chan struct{}
+	shut    sync.Once
 
 	// Fetch has these for itself.
 	swept  time.Time
 	unsure bool // a fetch has ended in an error, and may have taken what never came
 
 	mu   sync.Mutex
-	held map[int64]*held // by pos
+	held map[int64]*held // by handle.n
 }
 
 // held is a record that this consumer has.
@@ -55,7 +56,7 @@ var (
 
 // handle is Delivery.Message.
 type handle struct {
-	pos     int64
+	n       int64 // of what the group has taken
 	attempt int32
 }
 
@@ -69,7 +70,9 @@ func (s *Subscription) wake() {
 
 func (s *Subscription) stop() { s.shut.Do(func() { close(s.done) }) }
 
-func (s *Subscription) op(what string) string { return what + " " + s.cfg.Group + " of " + s.topic.name }
+func (s *Subscription) op(what string) string {
+	return what + " " + s.cfg.Group + " of " + s.topic.name
+}
 
 // Fetch implements [engine.Subscription]. Records that wait for their time, and those
 // of consumers that are gone, come first.
@@ -90,6 +93,11 @@ func (s *Subscription) Fetch(ctx context.Context, n int) ([]*engine.Delivery, er
 		wait := s.topic.e.cfg.Poll
 		if room := s.room(n); room > 0 {
 			got, idle, err := s.look(ctx, room)
+			select {
+			case <-s.done:
+				return nil, closed(s.op("fetch")) // what came goes back
+			default:
+			}
 			if err != nil {
 				if cause := context.Cause(ctx); cause != nil {
 					return nil, cause
@@ -137,6 +145,8 @@ func (s *Subscription) sweepGap() time.Duration {
 	return min(max(s.cfg.Lease/4, 20*time.Millisecond), 5*time.Second)
 }
 
+var errDone = errors.New("closed")
+
 // idle is what there was instead of records.
 type idle struct {
 	behind bool          // there is something above the horizon
@@ -144,8 +154,20 @@ type idle struct {
 }
 
 func (s *Subscription) look(ctx context.Context, n int) (got []*engine.Delivery, nothing idle, err error) {
+	// Close gives back what has been taken, so nothing may be taken after.
+	select {
+	case s.looking <- struct{}{}:
+		defer func() { <-s.looking }()
+	case <-s.done:
+		return nil, idle{}, errDone
+	}
+	select {
+	case <-s.done:
+		return nil, idle{}, errDone
+	default:
+	}
 	if s.unsure {
-		if err := s.takeBack(ctx, s.known(), true); err != nil {
+		if err := s.takeBack(ctx, s.known(), false); err != nil {
 			return nil, idle{}, err
 		}
 		s.unsure = false
@@ -167,10 +189,10 @@ func (s *Subscription) look(ctx context.Context, n int) (got []*engine.Delivery,
 			headers                       []byte
 			r                             engine.Record
 		)
-		if err := rows.Scan(&row.pos, &row.at, &row.attempt, &id, &key, &source, &kind, &at, &nanos, &typeOf, &r.SchemaVersion, &headers, &r.Data); err != nil {
+		if err := rows.Scan(&row.n, &row.pos, &row.at, &row.attempt, &id, &key, &source, &kind, &at, &nanos, &typeOf, &r.SchemaVersion, &headers, &r.Data); err != nil {
 			return nil, idle{}, err
 		}
-		if row.pos < 0 {
+		if row.n < 0 {
 			nothing = idle{behind: row.attempt > 0, due: time.Duration(row.at) * time.Millisecond}
 			continue
 		}
@@ -192,19 +214,19 @@ func (s *Subscription) look(ctx context.Context, n int) (got []*engine.Delivery,
 	defer s.mu.Unlock()
 	for _, d := range got {
 		h := d.Message.(handle)
-		s.held[h.pos] = &held{delivery: d, attempt: h.attempt}
+		s.held[h.n] = &held{delivery: d, attempt: h.attempt}
 	}
 	return got, nothing, nil
 }
 
 type row struct {
-	pos, at int64
-	attempt int32
+	n, pos, at int64
+	attempt    int32
 }
 
 func (r row) delivery(record engine.Record) *engine.Delivery {
 	return &engine.Delivery{
-		Record: record, Attempt: int(r.attempt), Message: handle{r.pos, r.attempt},
+		Record: record, Attempt: int(r.attempt), Message: handle{r.n, r.attempt},
 		Position: fmt.Sprintf("transaction %d, record %d", r.at, r.pos), Place: fmt.Sprint(r.pos),
 	}
 }
@@ -214,17 +236,17 @@ func (s *Subscription) known() []int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := make([]int64, 0, len(s.held))
-	for pos := range s.held {
-		known = append(known, pos)
+	for n := range s.held {
+		known = append(known, n)
 	}
 	return known
 }
 
 // takeBack gives back what this consumer has in the database, but for what is known.
-// never is that nobody has seen it.
-func (s *Subscription) takeBack(ctx context.Context, known []int64, never bool) error {
+// seen is false for what has never reached anybody.
+func (s *Subscription) takeBack(ctx context.Context, known []int64, seen bool) error {
 	var n int
-	err := s.topic.e.pool.QueryRow(ctx, s.topic.e.sql("SELECT {s}.give_back($1, $2, $3, $4)"), s.group, s.id, known, never).Scan(&n)
+	err := s.topic.e.pool.QueryRow(ctx, s.topic.e.sql("SELECT {s}.give_back($1, $2, $3, $4)"), s.group, s.id, known, seen).Scan(&n)
 	if err == nil && n > 0 {
 		s.topic.e.published(s.topic.id)
 	}
@@ -238,7 +260,13 @@ func (s *Subscription) Close(ctx context.Context) error {
 	if s.topic.e.life.Err() != nil {
 		return nil // the leases run out
 	}
-	err := s.takeBack(ctx, []int64{}, false)
+	select {
+	case s.looking <- struct{}{}:
+		defer func() { <-s.looking }()
+	case <-ctx.Done():
+		return fault(ctx, s.op("close"), ctx.Err())
+	}
+	err := s.takeBack(ctx, []int64{}, true)
 	if err == nil {
 		s.mu.Lock()
 		clear(s.held)

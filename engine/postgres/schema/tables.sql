@@ -36,16 +36,19 @@ CREATE TABLE {s}.records (
 	headers        jsonb,
 	data           bytea NOT NULL DEFAULT '',
 	PRIMARY KEY (topic, at, pos),
-	UNIQUE (topic, id)
+	UNIQUE (id, topic)
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 
--- A group has taken what is up to (at, pos); of that, what is not settled is in
--- deliveries. One that began with what was new skips what its snapshot saw, below fresh.
+-- A group has taken what is up to (at, pos), the last as number taken; of that, what is
+-- not settled is in deliveries, none of it below low. One that began with what was new
+-- skips what its snapshot saw, below fresh.
 CREATE TABLE {s}.groups (
 	id       integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	topic    integer NOT NULL REFERENCES {s}.topics,
 	at       bigint NOT NULL,
 	pos      bigint NOT NULL,
+	taken    bigint NOT NULL DEFAULT 0,
+	low      bigint NOT NULL DEFAULT 0,
 	fresh    bigint NOT NULL DEFAULT 0,
 	snapshot pg_snapshot,
 	keyed    boolean NOT NULL,
@@ -62,18 +65,24 @@ CREATE TABLE {s}.groups (
 --
 -- With a key (a hash of it, in groups that keep order by key), only the first
 -- unsettled record of the key may be waiting without being parked.
+--
+-- No index leads from what is held to its due time, and those who look for leases that
+-- are over begin at the group's low: the rows of what has been settled stay in indexes
+-- as long as any snapshot of the database is older, and nobody should pass through them.
 CREATE TABLE {s}.deliveries (
+	n        bigint NOT NULL, -- counts what the group has taken
 	at       bigint NOT NULL,
 	pos      bigint NOT NULL,
 	due      timestamptz NOT NULL,
 	holder   bigint,
 	key      bigint,
 	grp      integer NOT NULL,
+	keyed    integer, -- grp if there is a key, so that no other index looks good for finding keys
 	attempts integer NOT NULL,
 	marks    smallint NOT NULL DEFAULT 0,
 	parked   boolean NOT NULL DEFAULT false,
-	PRIMARY KEY (grp, pos)
+	PRIMARY KEY (grp, n)
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
 CREATE INDEX deliveries_waiting ON {s}.deliveries (grp, due) WHERE holder IS NULL AND NOT parked;
-CREATE INDEX deliveries_key ON {s}.deliveries (grp, key, at, pos) WHERE key IS NOT NULL;
+CREATE INDEX deliveries_key ON {s}.deliveries (keyed, key, n) WHERE keyed IS NOT NULL;

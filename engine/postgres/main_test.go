@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/enginetest"
 	"github.com/troupe-go/troupe/engine/postgres"
 )
 
@@ -22,6 +23,9 @@ func TestMain(m *testing.M) {
 	if what := os.Getenv(childEnv); what != "" {
 		child(what)
 		return
+	}
+	if os.Getenv("TROUPE_ENGINETEST_CHILD") != "" {
+		enginetest.Main(m, openSuite)
 	}
 	goleak.VerifyTestMain(m)
 }

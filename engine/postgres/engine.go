@@ -32,7 +32,7 @@ type Engine struct {
 	mu     sync.Mutex
 	closed bool // nothing is started any more
 	topics map[string]*Topic
-	wakes  map[int32]map[*Subscription]struct{} // by topic
+	wakes  map[int32]map[waiter]struct{} // by topic
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -46,7 +46,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, pool: cfg.Pool, topics: map[string]*Topic{}, wakes: map[int32]map[*Subscription]struct{}{}}
+	e := &Engine{cfg: cfg, pool: cfg.Pool, topics: map[string]*Topic{}, wakes: map[int32]map[waiter]struct{}{}}
 	if e.pool == nil {
 		pool, err := pgxpool.New(ctx, cfg.URL)
 		if err != nil {
@@ -172,9 +172,9 @@ func (e *Engine) Close(ctx context.Context) error {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.closed = true
-		for _, subscriptions := range e.wakes {
-			for s := range subscriptions {
-				s.stop()
+		for _, waiters := range e.wakes {
+			for w := range waiters {
+				w.stop()
 			}
 		}
 	})
@@ -200,17 +200,17 @@ func closed(op string) error { return fmt.Errorf("postgres: %s: %w", op, engine.
 func (e *Engine) wake(topic int32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for s := range e.wakes[topic] {
-		s.wake()
+	for w := range e.wakes[topic] {
+		w.wake()
 	}
 }
 
 func (e *Engine) wakeAll() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, subscriptions := range e.wakes {
-		for s := range subscriptions {
-			s.wake()
+	for _, waiters := range e.wakes {
+		for w := range waiters {
+			w.wake()
 		}
 	}
 }
@@ -225,25 +225,31 @@ func (e *Engine) start(f func()) bool {
 	return !e.closed
 }
 
-func (e *Engine) join(s *Subscription) bool {
+// waiter is what waits for records of a topic, until the engine is closed.
+type waiter interface {
+	wake()
+	stop()
+}
+
+func (e *Engine) join(topic int32, w waiter) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return false
 	}
-	m := e.wakes[s.topic.id]
+	m := e.wakes[topic]
 	if m == nil {
-		m = map[*Subscription]struct{}{}
-		e.wakes[s.topic.id] = m
+		m = map[waiter]struct{}{}
+		e.wakes[topic] = m
 	}
-	m[s] = struct{}{}
+	m[w] = struct{}{}
 	return true
 }
 
-func (e *Engine) leave(s *Subscription) {
+func (e *Engine) leave(topic int32, w waiter) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.wakes[s.topic.id], s)
+	delete(e.wakes[topic], w)
 }
 
 // background is the context of what nobody waits for, with a limit so that a server

@@ -223,8 +223,8 @@ func TestCutConnectionsLoseNothing(t *testing.T) {
 		})
 	}
 	work.Go(func() {
-		for range 15 {
-			time.Sleep(time.Duration(20+rand.IntN(150)) * time.Millisecond)
+		for range 8 {
+			time.Sleep(time.Duration(100+rand.IntN(300)) * time.Millisecond)
 			p.cut(false)
 		}
 		p.cut(true)

@@ -43,7 +43,7 @@ func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engi
 		fetch:  t.e.sql("SELECT * FROM {s}.fetch($1, $2, $3, $4, $5)"),
 		settle: t.e.sql("SELECT had, free FROM {s}.settle($1, $2, $3, $4, $5, $6)"),
 	}
-	if !t.e.join(s) {
+	if !t.e.join(t.id, s) {
 		return nil, closed(op)
 	}
 	return s, nil

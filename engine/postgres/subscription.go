@@ -181,27 +181,15 @@ func (s *Subscription) look(ctx context.Context, n int) (got []*engine.Delivery,
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var (
-			row                           row
-			at                            *time.Time
-			nanos                         int16
-			id, key, source, kind, typeOf string
-			headers                       []byte
-			r                             engine.Record
-		)
-		if err := rows.Scan(&row.n, &row.pos, &row.at, &row.attempt, &id, &key, &source, &kind, &at, &nanos, &typeOf, &r.SchemaVersion, &headers, &r.Data); err != nil {
+		row, err := scan(rows)
+		if err != nil {
 			return nil, idle{}, err
 		}
 		if row.n < 0 {
 			nothing = idle{behind: row.attempt > 0, due: time.Duration(row.at) * time.Millisecond}
 			continue
 		}
-		r.ID, r.Key, r.Source, r.Type, r.ContentType = fromText(id), fromText(key), fromText(source), fromText(kind), fromText(typeOf)
-		if at != nil {
-			r.Time = at.Add(time.Duration(nanos))
-		}
-		r.Headers = headersFromJSON(headers)
-		got = append(got, row.delivery(r))
+		got = append(got, row.delivery())
 	}
 	if err := rows.Err(); err != nil {
 		return nil, idle{}, err
@@ -217,18 +205,6 @@ func (s *Subscription) look(ctx context.Context, n int) (got []*engine.Delivery,
 		s.held[h.n] = &held{delivery: d, attempt: h.attempt}
 	}
 	return got, nothing, nil
-}
-
-type row struct {
-	n, pos, at int64
-	attempt    int32
-}
-
-func (r row) delivery(record engine.Record) *engine.Delivery {
-	return &engine.Delivery{
-		Record: record, Attempt: int(r.attempt), Message: handle{r.n, r.attempt},
-		Position: fmt.Sprintf("transaction %d, record %d", r.at, r.pos), Place: fmt.Sprint(r.pos),
-	}
 }
 
 // known returns where the records are that it has.
@@ -256,7 +232,7 @@ func (s *Subscription) takeBack(ctx context.Context, known []int64, seen bool) e
 // Close implements [engine.Subscription].
 func (s *Subscription) Close(ctx context.Context) error {
 	s.stop()
-	s.topic.e.leave(s)
+	s.topic.e.leave(s.topic.id, s)
 	if s.topic.e.life.Err() != nil {
 		return nil // the leases run out
 	}

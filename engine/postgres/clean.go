@@ -27,24 +27,24 @@ func (e *Engine) clean() {
 func (e *Engine) Clean(ctx context.Context) error {
 	c, err := e.pool.Acquire(ctx)
 	if err != nil {
-		return fault(ctx, "clean", err)
+		return Fault(ctx, "clean", err)
 	}
 	defer c.Release()
 	rows, err := c.Query(ctx, e.sql("SELECT id FROM {s}.topics"))
 	if err != nil {
-		return fault(ctx, "clean", err)
+		return Fault(ctx, "clean", err)
 	}
 	var topics []int32
 	for rows.Next() {
 		var id int32
 		if err := rows.Scan(&id); err != nil {
 			rows.Close()
-			return fault(ctx, "clean", err)
+			return Fault(ctx, "clean", err)
 		}
 		topics = append(topics, id)
 	}
 	if err := rows.Err(); err != nil {
-		return fault(ctx, "clean", err)
+		return Fault(ctx, "clean", err)
 	}
 	for _, topic := range topics {
 		for {
@@ -54,7 +54,7 @@ func (e *Engine) Clean(ctx context.Context) error {
 				THEN {s}.clean($1, $2) ELSE 0 END`), topic, cleanBatch).Scan(&n)
 			cancel()
 			if err != nil {
-				return fault(ctx, "clean", err)
+				return Fault(ctx, "clean", err)
 			}
 			if n == 0 {
 				break

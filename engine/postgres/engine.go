@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -27,7 +28,7 @@ type Engine struct {
 	work sync.WaitGroup
 	shut sync.Once
 
-	notify *notifier
+	bell *Bell
 
 	mu     sync.Mutex
 	closed bool // nothing is started any more
@@ -50,12 +51,11 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if e.pool == nil {
 		pool, err := pgxpool.New(ctx, cfg.URL)
 		if err != nil {
-			return nil, fault(ctx, "open", err)
+			return nil, Fault(ctx, "open", err)
 		}
 		e.pool, e.own = pool, true
 	}
 	e.insert = e.sql(insertSQL)
-	e.notify = newNotifier(e)
 	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
 	err := e.migrate(ctx)
 	if err == nil {
@@ -66,13 +66,15 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		if e.own {
 			e.pool.Close()
 		}
-		return nil, fault(ctx, "open", err)
+		return nil, Fault(ctx, "open", err)
 	}
+	e.bell = NewBell(BellConfig{
+		Pool: e.pool, Channel: e.channel(), Listen: cfg.Listen, OnError: cfg.OnError,
+		// The server may be another than before, with a count of its own.
+		OnConnect: e.refence,
+		OnRing:    e.rung,
+	})
 	e.work.Go(e.clean)
-	e.work.Go(e.notify.run)
-	if cfg.Listen != ListenNone {
-		e.work.Go(e.listen)
-	}
 	return e, nil
 }
 
@@ -89,7 +91,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 	if err == nil && (standby || readOnly) {
 		return &Error{Op: "ready", Kind: engine.ErrUnavailable, Err: errors.New("the server is read-only"), Fix: "lead the URL to the primary"}
 	}
-	return fault(ctx, "ready", err)
+	return Fault(ctx, "ready", err)
 }
 
 // Open implements [engine.Engine]. A topic that is there with another Config.Keep is
@@ -126,7 +128,7 @@ func (e *Engine) Topic(ctx context.Context, name string) (*Topic, error) {
 		}
 	}
 	if err != nil {
-		return nil, fault(ctx, op, err)
+		return nil, Fault(ctx, op, err)
 	}
 	if keep != e.cfg.keep().Truncate(time.Microsecond) {
 		return nil, &Error{
@@ -161,7 +163,7 @@ func (e *Engine) DropGroup(ctx context.Context, topic, group string) error {
 		}
 		return err
 	})
-	return fault(ctx, op, err)
+	return Fault(ctx, op, err)
 }
 
 // Close ends what the engine has started, and its pool unless it was given one. It
@@ -182,6 +184,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		e.work.Wait()
+		e.bell.Close()
 		if e.own {
 			e.pool.Close()
 		}
@@ -202,6 +205,21 @@ func (e *Engine) wake(topic int32) {
 	defer e.mu.Unlock()
 	for w := range e.wakes[topic] {
 		w.wake()
+	}
+}
+
+// published wakes who may have use for it, here at once and elsewhere soon.
+func (e *Engine) published(topic int32) {
+	e.wake(topic)
+	e.bell.Ring(strconv.Itoa(int(topic)))
+}
+
+// rung hears of what others publish.
+func (e *Engine) rung(payload string, all bool) {
+	if all {
+		e.wakeAll()
+	} else if topic, err := strconv.ParseInt(payload, 10, 32); err == nil {
+		e.wake(int32(topic))
 	}
 }
 
@@ -250,10 +268,4 @@ func (e *Engine) leave(topic int32, w waiter) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.wakes[topic], w)
-}
-
-// background is the context of what nobody waits for, with a limit so that a server
-// that does not answer cannot hold it forever.
-func (e *Engine) background(limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(e.life, limit)
 }

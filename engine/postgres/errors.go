@@ -43,9 +43,9 @@ const (
 	codeNoTopic = "TRG02"
 )
 
-// fault makes an *Error of what pgx says. The cause of ctx, if it has ended, comes
-// together with ErrUnavailable, for nobody knows what the server did.
-func fault(ctx context.Context, op string, err error) error {
+// Fault makes an *Error of what pgx says, nil of nil; op is what was done. The cause of ctx, if it has ended, comes
+// together with ErrUnavailable, for nobody knows what the server did. It is for our other stores on PostgreSQL, too.
+func Fault(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -89,7 +89,7 @@ func (e *Engine) Fence(ctx context.Context) (Fence, error) {
 	if since != nil {
 		f.Since = *since
 	}
-	return f, fault(ctx, "fence", err)
+	return f, Fault(ctx, "fence", err)
 }
 
 // afterAll is a position behind all of a transaction.

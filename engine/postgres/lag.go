@@ -27,7 +27,7 @@ func (s *Subscription) Lag(ctx context.Context) (engine.Lag, error) {
 				ORDER BY r.at, r.pos LIMIT $2) r) c
 		WHERE g.id = $1`), s.group, lagExact).Scan(&waiting, &held, &fresh, &first, &last, &end)
 	if err != nil {
-		return l, fault(ctx, s.op("lag"), err)
+		return l, Fault(ctx, s.op("lag"), err)
 	}
 	if end > last && last > first {
 		fresh += int64(float64(end-last) * float64(fresh) / float64(last-first+1))

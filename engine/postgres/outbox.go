@@ -59,7 +59,7 @@ func (e *Engine) Outbox(ctx context.Context, name string, to engine.Topic, cfg O
 	o := &Outbox{topic: t, to: to, cfg: cfg}
 	op := "outbox " + name
 	o.group, err = t.group(ctx, op, engine.SubscribeConfig{Group: outboxGroup, From: engine.FromOldest})
-	return o, fault(ctx, op, err)
+	return o, Fault(ctx, op, err)
 }
 
 // Topic is where the records are kept until they are published, and for Config.Keep
@@ -96,7 +96,7 @@ func (o *Outbox) Relay(ctx context.Context) error {
 		case errors.As(err, &refused):
 			return fmt.Errorf("postgres: %s: record %s: %w", op, refused.id, refused.err)
 		case err != nil:
-			o.topic.e.cfg.OnError(fault(ctx, op, err))
+			o.topic.e.cfg.OnError(Fault(ctx, op, err))
 			r.wait(ctx, o.cfg.Retry)
 		default:
 			r.wait(ctx, o.topic.e.cfg.Poll) // another process has it

@@ -106,7 +106,7 @@ func (t *Topic) publish(ctx context.Context, records []engine.Record) error {
 		return closed(op)
 	}
 	if err := context.Cause(ctx); err != nil {
-		return fault(ctx, op, err)
+		return Fault(ctx, op, err)
 	}
 	p := &publication{records: records, done: make(chan error, 1)}
 	for i := range records {
@@ -133,13 +133,13 @@ func (t *Topic) publish(ctx context.Context, records []engine.Record) error {
 	case <-ctx.Done():
 		// It is stored all the same if its turn has come.
 		if t.withdraw(p) {
-			return fault(ctx, op, ctx.Err())
+			return Fault(ctx, op, ctx.Err())
 		}
 		select {
 		case err := <-p.done:
 			return err
 		default:
-			return fault(ctx, op, ctx.Err())
+			return Fault(ctx, op, ctx.Err())
 		}
 	}
 }
@@ -218,7 +218,7 @@ func (t *Topic) insert(batches [][]engine.Record) error {
 			return nil
 		}
 		if try == 3 || !retryable(err) {
-			return fault(ctx, op, err)
+			return Fault(ctx, op, err)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 	}
 	s.mu.Unlock()
 	if err != nil {
-		return 0, fault(ctx, op, err)
+		return 0, Fault(ctx, op, err)
 	}
 	if free > 0 {
 		s.topic.e.published(s.topic.id)
@@ -138,7 +138,7 @@ func (s *Subscription) Extend(ctx context.Context, deliveries []*engine.Delivery
 		}
 		b.Queue(s.topic.e.sql("SELECT {s}.extend($1, $2, $3, $4, $5)"), s.group, s.id, attempt, held, s.cfg.Lease)
 	})
-	return fault(ctx, s.op("extend"), s.topic.e.pool.SendBatch(ctx, &b).Close())
+	return Fault(ctx, s.op("extend"), s.topic.e.pool.SendBatch(ctx, &b).Close())
 }
 
 var errNotHeld = errors.New("postgres: the record belongs to another consumer by now")
@@ -155,5 +155,5 @@ func (s *Subscription) Mark(ctx context.Context, d *engine.Delivery) (before int
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, fmt.Errorf("%w: %s", errNotHeld, s.op("mark"))
 	}
-	return before, fault(ctx, s.op("mark"), err)
+	return before, Fault(ctx, s.op("mark"), err)
 }

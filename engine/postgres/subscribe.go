@@ -35,7 +35,7 @@ func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engi
 	}
 	group, err := t.group(ctx, op, cfg)
 	if err != nil {
-		return nil, fault(ctx, op, err)
+		return nil, Fault(ctx, op, err)
 	}
 	s := &Subscription{
 		topic: t, cfg: cfg, group: group, id: rand.Int64(),

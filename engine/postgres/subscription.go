@@ -102,7 +102,7 @@ func (s *Subscription) Fetch(ctx context.Context, n int) ([]*engine.Delivery, er
 				if cause := context.Cause(ctx); cause != nil {
 					return nil, cause
 				}
-				return nil, fault(ctx, s.op("fetch"), err)
+				return nil, Fault(ctx, s.op("fetch"), err)
 			}
 			if len(got) > 0 {
 				return got, nil
@@ -240,7 +240,7 @@ func (s *Subscription) Close(ctx context.Context) error {
 	case s.looking <- struct{}{}:
 		defer func() { <-s.looking }()
 	case <-ctx.Done():
-		return fault(ctx, s.op("close"), ctx.Err())
+		return Fault(ctx, s.op("close"), ctx.Err())
 	}
 	err := s.takeBack(ctx, []int64{}, true)
 	if err == nil {
@@ -249,7 +249,7 @@ func (s *Subscription) Close(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	var known *Error
-	if err = fault(ctx, s.op("close"), err); errors.As(err, &known) && known.Kind == engine.ErrNoTopic {
+	if err = Fault(ctx, s.op("close"), err); errors.As(err, &known) && known.Kind == engine.ErrNoTopic {
 		return nil // it was dropped
 	}
 	return err

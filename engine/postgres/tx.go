@@ -52,7 +52,7 @@ func (t *Topic) PublishTx(ctx context.Context, tx pgx.Tx, records ...engine.Reco
 		if errors.Is(err, pgx.ErrTxClosed) {
 			return fmt.Errorf("postgres: %s: %w", op, err)
 		}
-		return fault(ctx, op, err)
+		return Fault(ctx, op, err)
 	}
 	return nil
 }

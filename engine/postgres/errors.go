@@ -56,50 +56,50 @@ func Fault(ctx context.Context, op string, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return &Error{Op: op, Kind: engine.ErrUnavailable, Err: cause}
 	}
-	kind, fix := kindOf(err)
+	fix, kind := kindOf(err)
 	return &Error{Op: op, Kind: kind, Fix: fix, Err: err}
 }
 
 var errUnknown = errors.New("the server refuses")
 
-func kindOf(err error) (kind error, fix string) {
+func kindOf(err error) (fix string, kind error) {
 	var said *pgconn.PgError
 	if !errors.As(err, &said) {
-		return engine.ErrUnavailable, "see that the server runs and can be reached; it goes on by itself"
+		return "see that the server runs and can be reached; it goes on by itself", engine.ErrUnavailable
 	}
 	switch said.Code {
 	case "28000", "28P01":
-		return engine.ErrUnauthorized, "correct user and password of the URL, or pg_hba.conf"
+		return "correct user and password of the URL, or pg_hba.conf", engine.ErrUnauthorized
 	case "42501":
-		return engine.ErrUnauthorized, "give the role its rights: CREATE on the database for the first Open, then those on the schema"
+		return "give the role its rights: CREATE on the database for the first Open, then those on the schema", engine.ErrUnauthorized
 	case "3D000":
-		return engine.ErrNoTopic, "create the database: createdb NAME"
+		return "create the database: createdb NAME", engine.ErrNoTopic
 	case "3F000", "42P01", "42883", "42703":
-		return engine.ErrNoTopic, "the schema was dropped or changed; close the engine and open it again"
+		return "the schema was dropped or changed; close the engine and open it again", engine.ErrNoTopic
 	case codeNoGroup:
-		return engine.ErrNoTopic, "the group was dropped; subscribe again to make a new one"
+		return "the group was dropped; subscribe again to make a new one", engine.ErrNoTopic
 	case codeNoTopic:
-		return engine.ErrNoTopic, "open the topic first"
+		return "open the topic first", engine.ErrNoTopic
 	case "25006":
-		return engine.ErrUnavailable, "the server is read-only: lead the URL to the primary, as with target_session_attrs=read-write, or end its maintenance"
+		return "the server is read-only: lead the URL to the primary, as with target_session_attrs=read-write, or end its maintenance", engine.ErrUnavailable
 	case "53100":
-		return engine.ErrFull, "make room on the disk of the server; it goes on by itself"
+		return "make room on the disk of the server; it goes on by itself", engine.ErrFull
 	case "53200":
-		return engine.ErrFull, "the server is out of memory; give it some"
+		return "the server is out of memory; give it some", engine.ErrFull
 	case "53300":
-		return engine.ErrUnavailable, "too many connections: lower pool_max_conns or raise max_connections"
+		return "too many connections: lower pool_max_conns or raise max_connections", engine.ErrUnavailable
 	case "54000", "22001":
-		return engine.ErrTooLarge, "keep IDs and keys short, and bodies elsewhere"
+		return "keep IDs and keys short, and bodies elsewhere", engine.ErrTooLarge
 	case "57014":
-		return engine.ErrUnavailable, "the server ended the statement; look at statement_timeout"
+		return "the server ended the statement; look at statement_timeout", engine.ErrUnavailable
 	case "40001", "40P01", "55P03":
-		return engine.ErrUnavailable, "others were in the way; it may be tried again"
+		return "others were in the way; it may be tried again", engine.ErrUnavailable
 	}
 	switch said.Code[:2] {
 	case "08", "57", "53", "58":
-		return engine.ErrUnavailable, "see the log of the server; it goes on by itself when that is repaired"
+		return "see the log of the server; it goes on by itself when that is repaired", engine.ErrUnavailable
 	}
-	return errUnknown, "see the log of the server"
+	return "see the log of the server", errUnknown
 }
 
 // retryable reports whether a statement that changes the same when it is done twice

@@ -119,13 +119,14 @@ func TestOrderOfAKeyThroughFailuresOfSeveralConsumers(t *testing.T) {
 
 	type state struct {
 		sync.Mutex
-		settled [keys]map[int]bool // by number of the key
+		settled [keys]map[int]bool // by number of the key; also while it is being done
+		done    [keys]map[int]bool
 		holder  [keys]map[int]int
 		left    int
 	}
 	st := &state{left: keys * each}
 	for k := range keys {
-		st.settled[k], st.holder[k] = map[int]bool{}, map[int]int{}
+		st.settled[k], st.done[k], st.holder[k] = map[int]bool{}, map[int]bool{}, map[int]int{}
 	}
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -152,7 +153,7 @@ func TestOrderOfAKeyThroughFailuresOfSeveralConsumers(t *testing.T) {
 		for run := 0; ; run++ {
 			who := me + consumers*run
 			c := keyed("g")
-			c.Lease = 300 * time.Millisecond
+			c.Lease = 500 * time.Millisecond
 			s, err := orders.Subscribe(t.Context(), c)
 			if err != nil {
 				t.Error(err)
@@ -213,10 +214,15 @@ func TestOrderOfAKeyThroughFailuresOfSeveralConsumers(t *testing.T) {
 						t.Error(err)
 					}
 					st.Lock()
-					if v == engine.Ack && late == 0 {
+					switch {
+					case v == engine.Nack:
+					case late == 0:
+						st.done[k][n] = true
 						st.left--
-					} else if v == engine.Ack {
+					case time.Since(asked) < c.Lease:
 						t.Errorf("%s was settled %v after it was asked for, with a lease of %v, and late", d.Record.ID, time.Since(asked), c.Lease)
+					default: // the machine is slow; another has it, or has settled it
+						st.settled[k][n] = st.done[k][n]
 					}
 					st.Unlock()
 					if v == engine.Nack {

@@ -221,6 +221,31 @@ func TestPollingAloneIsEnough(t *testing.T) {
 	}
 }
 
+func TestWhatIsPublishedInSQLArrives(t *testing.T) {
+	cfg := config(t)
+	cfg.Poll = time.Hour
+	e, p := open(t, cfg), pool(t)
+	s := subscribe(t, topic(t, e, "orders"), engine.SubscribeConfig{Group: "g"})
+	for range 2 { // the same ID
+		_, err := p.Exec(t.Context(), "SELECT "+cfg.Schema+`.publish('orders', convert_to('hello', 'UTF8'), key => 'k', headers => '{"a": "b", "n": 7}', id => 'one')`)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := fetch(t, s, 10)
+	if r := got[0].Record; ids(got) != "one" || r.Key != "k" || string(r.Data) != "hello" || r.Type != "orders" ||
+		!maps.Equal(r.Headers, map[string]string{"a": "b", "n": "7"}) || r.Time.IsZero() {
+		t.Errorf("got %+v", r)
+	}
+	var state string
+	if err := p.QueryRow(t.Context(), "SELECT state FROM "+cfg.Schema+".unsettled WHERE id = 'one'").Scan(&state); err != nil || state != "held" {
+		t.Errorf("it is %q (%v), want held", state, err)
+	}
+	if _, err := p.Exec(t.Context(), "SELECT "+cfg.Schema+".publish('nowhere', '')"); err == nil {
+		t.Error("published to a topic that is not there")
+	}
+}
+
 func TestAFetchThatIsGivenUpLosesNothing(t *testing.T) {
 	e := open(t, config(t))
 	orders := topic(t, e, "orders")

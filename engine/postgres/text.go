@@ -1,0 +1,80 @@
+package postgres
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+)
+
+// The text of PostgreSQL takes no NUL and nothing that is not UTF-8, keys and headers
+// may have both: such a string is stored as this mark and its bytes in hex.
+const hexMark = "\x01"
+
+func toText(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && !strings.HasPrefix(s, hexMark) {
+		return s
+	}
+	return hexMark + hex.EncodeToString([]byte(s))
+}
+
+func fromText(s string) string {
+	if coded, ok := strings.CutPrefix(s, hexMark); ok {
+		if b, err := hex.DecodeString(coded); err == nil {
+			return string(b)
+		}
+	}
+	return s
+}
+
+// headersToJSON returns nil for no headers.
+func headersToJSON(headers map[string]string) ([]byte, error) {
+	if len(headers) == 0 {
+		return nil, nil
+	}
+	clean := true
+	for name, value := range headers {
+		if toText(name) != name || toText(value) != value {
+			clean = false
+			break
+		}
+	}
+	if !clean {
+		coded := make(map[string]string, len(headers))
+		for name, value := range headers {
+			coded[toText(name)] = toText(value)
+		}
+		headers = coded
+	}
+	return json.Marshal(headers)
+}
+
+// headersFromJSON takes what people have written, too: a value that is not a string
+// becomes its JSON.
+func headersFromJSON(doc []byte) map[string]string {
+	if len(doc) == 0 {
+		return nil
+	}
+	var headers map[string]string
+	if json.Unmarshal(doc, &headers) != nil {
+		var raw map[string]json.RawMessage
+		if json.Unmarshal(doc, &raw) != nil {
+			return nil // not an object: no headers
+		}
+		headers = make(map[string]string, len(raw))
+		for name, value := range raw {
+			var s string
+			if json.Unmarshal(value, &s) != nil {
+				s = string(value)
+			}
+			headers[name] = s
+		}
+	}
+	for name, value := range headers {
+		if strings.HasPrefix(name, hexMark) || strings.HasPrefix(value, hexMark) {
+			delete(headers, name)
+			headers[fromText(name)] = fromText(value)
+		}
+	}
+	return headers
+}

@@ -64,12 +64,14 @@ examples:
 	ls *.go | $(GO) run ./examples/embedding/stdin
 	$(GO) run ./examples/orders
 	cd examples/frameworks && ls */*.go | $(GO) run ./oklogrun
+	cd examples/bank && $(GO) run .
 	$(GO) run ./cmd/troupe demo --once
 
-# Writes bench/RESULTS.md; under half an hour on a machine that does
-# nothing else.
+# Writes bench/RESULTS.md and bench/LETTERS.md; about half an hour on a machine that
+# does nothing else.
 bench:
 	cd bench && $(GO) run ./cmd/report
+	cd bench && $(GO) run ./cmd/letters
 
 # Did a change slow the hot path down? make bench-compare BASE=main~3
 bench-compare:

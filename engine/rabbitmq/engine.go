@@ -48,7 +48,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 			return nil, err
 		}
 		l.set(conn, raw, nil)
-		go l.run()
+		go l.run(conn)
 	}
 	return e, nil
 }

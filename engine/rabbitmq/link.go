@@ -135,10 +135,9 @@ func checkServer(properties amqp.Table) error {
 	return nil
 }
 
-// run keeps up the connection that open has made, until close.
-func (l *link) run() {
+// run keeps up the connection that Open has made, until close.
+func (l *link) run(conn *amqp.Connection) {
 	defer close(l.done)
-	conn := l.conn
 	for {
 		lost := conn.NotifyClose(make(chan *amqp.Error, 1))
 		blocks := conn.NotifyBlocked(make(chan amqp.Blocking, 8))

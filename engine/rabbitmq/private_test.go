@@ -1,0 +1,128 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// private is a server of this test binary alone, which tests may stop, starve and
+// configure. scripts/services makes it, apart from the one that all share.
+type private struct {
+	url    string
+	folder string
+	script string
+}
+
+var thePrivate struct {
+	sync.Mutex
+	server *private
+	err    error
+	tried  bool
+}
+
+func privateServer(t testing.TB) *private {
+	t.Helper()
+	server(t) // where there is none for the others there is none
+	thePrivate.Lock()
+	defer thePrivate.Unlock()
+	if !thePrivate.tried {
+		thePrivate.tried = true
+		thePrivate.server, thePrivate.err = startPrivate()
+	}
+	if thePrivate.err != nil {
+		t.Fatal(thePrivate.err)
+	}
+	return thePrivate.server
+}
+
+func startPrivate() (*private, error) {
+	script, err := filepath.Abs("../../scripts/services")
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "troupe-rabbitmq")
+	if err != nil {
+		return nil, err
+	}
+	p := &private{folder: folder, script: script}
+	out, err := p.services("start")
+	if err != nil {
+		return p, err
+	}
+	_, p.url, _ = strings.Cut(strings.TrimSpace(out), "TROUPE_RABBITMQ=")
+	return p, nil
+}
+
+func (p *private) services(verb string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", p.script, verb, "rabbitmq")
+	cmd.Env = append(os.Environ(), "TROUPE_SERVICES="+p.folder)
+	out, err := cmd.Output()
+	if err != nil {
+		var stderr []byte
+		if e, ok := err.(*exec.ExitError); ok {
+			stderr = e.Stderr
+		}
+		return "", fmt.Errorf("scripts/services %s rabbitmq: %w: %s", verb, err, stderr)
+	}
+	return string(out), nil
+}
+
+func (p *private) must(t testing.TB, verb string) {
+	t.Helper()
+	if _, err := p.services(verb); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ctl runs rabbitmqctl on the server.
+func (p *private) ctl(t testing.TB, args ...string) {
+	t.Helper()
+	home := filepath.Join(p.folder, "rabbitmq", "data")
+	nodes, _ := filepath.Glob(filepath.Join(home, "mnesia", "troupe-*@localhost"))
+	port, err := os.ReadFile(filepath.Join(p.folder, "rabbitmq", "port"))
+	if len(nodes) != 1 || err != nil {
+		t.Fatalf("nodes %v, port %v", nodes, err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctl := "/usr/lib/rabbitmq/bin/rabbitmqctl"
+	if _, err := os.Stat(ctl); err != nil {
+		ctl = "rabbitmqctl"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, ctl, append([]string{"-q", "-n", filepath.Base(nodes[0])}, args...)...)
+	cmd.Env = append(os.Environ(), "HOME="+home, "RABBITMQ_HOME=", fmt.Sprintf("ERL_EPMD_PORT=%d", n+2),
+		"RABBITMQ_CONF_ENV_FILE="+filepath.Join(home, "rabbitmq-env.conf"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("rabbitmqctl %v: %v: %s", args, err, out)
+	}
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childURL) != "" {
+		child()
+		return
+	}
+	code := m.Run()
+	if p := thePrivate.server; p != nil {
+		if _, err := p.services("stop"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+		_ = os.RemoveAll(p.folder)
+	}
+	os.Exit(code)
+}

@@ -32,6 +32,8 @@ func (e *Engine) Claim(ctx context.Context, topic, group string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("rabbitmq: topic %s: %w", topic, err)
 	}
+	ctx, cancel := e.publish.unblocked(ctx)
+	defer cancel()
 	claimed := make(chan int, 1)
 	err = await(ctx, fmt.Sprintf("rabbitmq: topic %s: claim for group %s", topic, group), func() error {
 		raw, err := conn.Channel()

@@ -79,6 +79,8 @@ func (e *Engine) Open(ctx context.Context, topic string) (engine.Topic, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rabbitmq: topic %s: %w", topic, err)
 	}
+	ctx, cancel := e.publish.unblocked(ctx)
+	defer cancel()
 	var ch *channel
 	err = await(ctx, "rabbitmq: topic "+topic, func() (err error) {
 		c, err := t.prepare(conn)
@@ -112,9 +114,8 @@ func (e *Engine) Open(ctx context.Context, topic string) (engine.Topic, error) {
 
 // Ready asks the server for something on both connections.
 func (e *Engine) Ready(ctx context.Context) error {
-	if reason := e.publish.blocked.Load(); reason != nil {
-		return blockedError(*reason)
-	}
+	ctx, cancel := e.publish.unblocked(ctx)
+	defer cancel()
 	for _, l := range []*link{e.publish, e.consume} {
 		conn, err := l.now()
 		if err != nil {
@@ -135,7 +136,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 }
 
 func blockedError(reason string) error {
-	return fmt.Errorf("rabbitmq: the server takes no records now: %s: %w", reason, engine.ErrFull)
+	return fmt.Errorf("the server takes no records now: %s: %w", reason, engine.ErrFull)
 }
 
 // Close ends the topics, whose calls of Publish that wait return, and the connections.

@@ -95,6 +95,9 @@ func serverLimit(err error) int {
 
 // ended is that ctx has ended before what was asked for.
 func ended(ctx context.Context, what string) error {
+	if cause := context.Cause(ctx); kindOf(cause) != nil {
+		return fmt.Errorf("%s: %w", what, cause)
+	}
 	return fmt.Errorf("%s: %w: %w", what, engine.ErrUnavailable, context.Cause(ctx))
 }
 

@@ -35,7 +35,7 @@ type link struct {
 	changed chan struct{} // closed, and another, at each change
 
 	blocked atomic.Pointer[string] // why the server takes no records, nil if it does
-	pushed  chan struct{}          // has one when blocked has changed
+	onBlock chan struct{}          // closed while it is blocked; belongs to mu
 
 	stop chan struct{}
 	done chan struct{}
@@ -46,7 +46,7 @@ func newLink(cfg *Config, role string) *link {
 		cfg: cfg, role: role,
 		err:     fmt.Errorf("%w: not connected yet", engine.ErrUnavailable),
 		changed: make(chan struct{}),
-		pushed:  make(chan struct{}, 1),
+		onBlock: make(chan struct{}),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
@@ -175,16 +175,43 @@ func (l *link) watch(lost <-chan *amqp.Error, blocks <-chan amqp.Blocking) error
 	}
 }
 
+// block notes what the server says about its room. It tells a connection when that
+// publishes next, and reads nothing more from it.
 func (l *link) block(b amqp.Blocking) {
-	if b.Active {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.blocked.Load() != nil
+	switch {
+	case b.Active:
 		l.blocked.Store(&b.Reason)
-	} else if l.blocked.Swap(nil) == nil {
-		return
+		if !was {
+			close(l.onBlock)
+		}
+	case was:
+		l.blocked.Store(nil)
+		l.onBlock = make(chan struct{})
 	}
-	select {
-	case l.pushed <- struct{}{}:
-	default:
-	}
+}
+
+// unblocked returns a context for a call on the connection, which ends when the server
+// stops reading from it.
+func (l *link) unblocked(ctx context.Context) (context.Context, context.CancelFunc) {
+	l.mu.Lock()
+	onBlock := l.onBlock
+	l.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-onBlock:
+			reason := l.blocked.Load()
+			if reason == nil {
+				reason = new(string)
+			}
+			cancel(blockedError(*reason))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // Between attempts to connect.

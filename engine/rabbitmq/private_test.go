@@ -1,11 +1,13 @@
 package rabbitmq_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,6 +83,26 @@ func (p *private) must(t testing.TB, verb string) {
 	t.Helper()
 	if _, err := p.services(verb); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// queuesAreSafe waits until the server has written down that it has quorum queues of
+// these names: it takes up to 3 s over that, and one that is killed before knows of
+// them and not of their records. See the package's documentation.
+func (p *private) queuesAreSafe(t testing.TB, names ...string) {
+	t.Helper()
+	ctx := within(t)
+	for missing := names; len(missing) > 0; time.Sleep(10 * time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatalf("the server never wrote down %v", missing)
+		}
+		files, _ := filepath.Glob(filepath.Join(p.folder, "rabbitmq/data/mnesia/*/quorum/*/names.dets"))
+		var data []byte
+		for _, f := range files {
+			b, _ := os.ReadFile(f)
+			data = append(data, b...)
+		}
+		missing = slices.DeleteFunc(slices.Clone(missing), func(name string) bool { return bytes.Contains(data, []byte(name)) })
 	}
 }
 

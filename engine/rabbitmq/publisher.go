@@ -16,7 +16,6 @@ import (
 type outgoing struct {
 	exchange, key string
 	message       amqp.Publishing
-
 }
 
 // batch is the messages of one call and what has become of them.
@@ -176,7 +175,11 @@ func (p *publisher) why(ch *channel) error {
 	if ch == nil {
 		return fmt.Errorf("rabbitmq: topic %s: %w: not connected", p.t.name, engine.ErrUnavailable)
 	}
-	return fmt.Errorf("rabbitmq: topic %s: %w", p.t.name, ch.reason())
+	reason := ch.reason()
+	if serverLimit(reason) > 0 { // that was one record, and this is about others
+		return fmt.Errorf("rabbitmq: topic %s: beginning anew after a record that was too large: %w", p.t.name, engine.ErrUnavailable)
+	}
+	return fmt.Errorf("rabbitmq: topic %s: %w", p.t.name, reason)
 }
 
 func (p *publisher) state(err error) {

@@ -65,8 +65,8 @@ func TestServerShortOfMemory(t *testing.T) {
 // engine learns it, and the records beside it may be published again.
 func TestServerTakesLess(t *testing.T) {
 	p := privateServer(t)
-	p.ctl(t, "eval", "persistent_term:put(max_message_size, 1000).")
-	defer p.ctl(t, "eval", "persistent_term:put(max_message_size, 134217728).")
+	p.ctl(t, "eval", "application:set_env(rabbit, max_message_size, 1000).")
+	defer p.ctl(t, "eval", "application:set_env(rabbit, max_message_size, 134217728).")
 	top, err := open(t, rabbitmq.Config{URL: p.url}).Open(within(t), "small")
 	if err != nil {
 		t.Fatal(err)

@@ -69,7 +69,7 @@ func (t *Topic) closed() error { return fmt.Errorf("rabbitmq: topic %s: %w", t.n
 // blocked is why the server takes nothing now.
 func (t *Topic) blocked() error {
 	if reason := t.e.publish.blocked.Load(); reason != nil {
-		return fmt.Errorf("topic %s: %w", t.name, blockedError(*reason))
+		return fmt.Errorf("rabbitmq: topic %s: %w", t.name, blockedError(*reason))
 	}
 	return nil
 }

@@ -60,6 +60,15 @@ type layer struct {
 var layers = map[string]layer{
 	".": {},
 
+	// Between topics and what keeps events beyond the process. It needs nothing of
+	// ours, so that an engine's module stands on it alone.
+	"engine": {},
+
+	// The same for what keeps events for good, with the errors of engines, which are
+	// those of the same servers. It knows no runtime: aggregates and projections do.
+	"eventstore":                {code: []string{"engine"}, tests: []string{"eventstore/eventstoretest"}},
+	"eventstore/eventstoretest": {code: []string{"eventstore", "engine"}},
+
 	"mailbox":       {tests: []string{rapid, porcupine, goleak}},
 	"mailbox/model": {}, // Spin models and the test that runs them
 
@@ -85,12 +94,17 @@ var layers = map[string]layer{
 
 	"runtime": {
 		code:  []string{"actors", "mailbox", "supervisor", "deadletter", conc, zap},
-		tests: []string{"topics", "troupetest", "deadletter/deadlettertest", rapid, goleak},
+		tests: []string{"topics", "troupetest", "deadletter/deadlettertest", "engine", "engine/memory", rapid, goleak},
 	},
+	// What keeps topics' events beyond the process, as topics want it: a port, which
+	// knows nothing of ours, so that an engine is written without us.
+	"engine": {},
 	"topics": {
-		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", conc},
-		tests: []string{"troupetest", "schedule", rapid, goleak, zap},
+		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", "engine", conc},
+		tests: []string{"troupetest", "schedule", "engine/memory", rapid, goleak, zap},
 	},
+	"engine/memory":     {code: []string{"engine"}, tests: []string{"engine/enginetest"}},
+	"engine/enginetest": {code: []string{"engine", "topics", "runtime", "supervisor", "deadletter"}},
 
 	// One encoding each, so that only its users link it. They need nothing of
 	// ours: what topics wants of a codec is three methods.

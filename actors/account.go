@@ -34,8 +34,11 @@ func (a *Account) Bury(d *Dead) bool {
 }
 
 // BuryWaiting is Bury that waits for room. If the system gives up waiting before
-// there is any, d is dropped and counted.
-func (a *Account) BuryWaiting(d *Dead) {
+// there is any, d is dropped and counted. n, which may be nil, is told the outcome.
+func (a *Account) BuryWaiting(d *Dead, n Notice) {
+	if n != nil {
+		d.ticket = NewNotice(n)
+	}
 	d.ledger, d.tell = &a.ledger, &a.sys.obs
 	a.mu.Lock()
 	a.deliveries++

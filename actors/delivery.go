@@ -31,6 +31,15 @@ type Delivery struct {
 	ticket *Ticket // of who waits for the outcome
 }
 
+// Source returns what the topic's engine has delivered, an *engine.Delivery; nil for
+// an event that came from the memory of this process.
+func (d Delivery) Source() any {
+	if !d.ticket.kept() {
+		return nil
+	}
+	return d.ticket.notice.Source()
+}
+
 // DeliveryFrom returns the facts of the delivery that ctx belongs to, false
 // outside of a handler.
 //

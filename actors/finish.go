@@ -57,13 +57,18 @@ func (c *Cell[T]) settleRest() {
 	c.lane = nil
 	c.mu.Unlock()
 
-	var left uint64
+	var left, returned uint64
 	end := func(h *held[T], leave func()) {
 		defer h.hold.Release()
-		if !h.rehearses() {
+		reason := reason
+		switch {
+		case h.ticket.kept():
+			returned++
+			reason = ReasonReturned
+		case !h.rehearses():
 			left++
 		}
-		if discard || h.rehearses() {
+		if discard || h.rehearses() || h.ticket.kept() {
 			c.mu.Lock()
 			leave()
 			c.drop(reason, 1)
@@ -132,11 +137,17 @@ func (c *Cell[T]) settleRest() {
 	c.afterDone()
 	c.self.tellWatchers()
 	c.sys.poke()
-	if discard && left > 0 && c.sys.obs.Dropped != nil {
-		e := c.event()
-		e.Reason, e.Count = reason, left
-		Notify(c.sys.obs.Dropped, e)
+	tellDropped := func(reason string, n uint64) {
+		if n > 0 && c.sys.obs.Dropped != nil {
+			e := c.event()
+			e.Reason, e.Count = reason, n
+			Notify(c.sys.obs.Dropped, e)
+		}
 	}
+	if discard {
+		tellDropped(reason, left)
+	}
+	tellDropped(ReasonReturned, returned)
 	if c.sys.obs.Stopped != nil {
 		e := c.event()
 		e.Reason, e.Count = reason, left

@@ -53,6 +53,10 @@ type Observer struct {
 	// Of the dead-letter store.
 	StoreFailing   func(Event) // letters cannot be written and wait; Err, Count of them
 	StoreRecovered func(Event) // they can again
+
+	// Of the engine of a topic.
+	EngineFailing   func(Event) // it takes no events or, with a Subscriber, gives none; Err
+	EngineRecovered func(Event) // it does again
 }
 
 // And returns an observer that tells both.

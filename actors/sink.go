@@ -160,4 +160,7 @@ const (
 	ReasonIntensity              = "restart_intensity"
 	ReasonOperator               = "operator"
 	ReasonRehearsal              = "rehearsal"
+	// ReasonReturned is that the event went back to the engine of its topic, which
+	// will deliver it again: nothing is lost.
+	ReasonReturned = "returned"
 )

@@ -28,6 +28,7 @@ var ErrNotInHandler = errors.New("actors: not in a handler")
 type Ticket struct {
 	guard   *Guard
 	accepts func(v any) error // nil: who waits asks nothing
+	notice  Notice            // instead of all that follows
 	first   bool              // one reply is enough
 
 	mu       sync.Mutex
@@ -66,6 +67,23 @@ func NewRequest(sys *System, first bool, accepts func(reply any) error) *Ticket 
 	t.first, t.accepts = first, accepts
 	return t
 }
+
+// Notice is told how one event has ended, instead of somebody who waits for it. Its
+// sender keeps the event beyond the actor: what the actor leaves when it stops is
+// dropped, reason [ReasonReturned], and not a dead letter.
+type Notice interface {
+	// Told is told each outcome, once. It must neither block nor call anybody:
+	// mailboxes are locked.
+	Told(o Outcome)
+	// Source is what [Delivery.Source] returns.
+	Source() any
+}
+
+// NewNotice returns a ticket for n. It needs no Close.
+func NewNotice(n Notice) *Ticket { return &Ticket{notice: n} }
+
+// kept reports whether the sender keeps the event.
+func (t *Ticket) kept() bool { return t != nil && t.notice != nil }
 
 // Send publishes ev, with m, which may be nil and must not be used again, to the
 // actors that read log. Errors are those of the log, and [ErrWouldDeadlock] if ctx
@@ -174,6 +192,10 @@ func (t *Ticket) expect(owners []any, sent bool) {
 
 // tell notes an outcome. It neither blocks nor calls anybody: mailboxes are locked.
 func (t *Ticket) tell(o Outcome) {
+	if t.notice != nil {
+		t.notice.Told(o)
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {

@@ -19,6 +19,8 @@ const (
 	FaultFull FaultKind = "full"
 	// FaultStore is a dead-letter store that fails.
 	FaultStore FaultKind = "store"
+	// FaultEngine is a topic's engine that does not do its work.
+	FaultEngine FaultKind = "engine"
 	// FaultSubscriber is a subscriber that is escalated, cooling down or hung, or a
 	// consumer group without members whose events wait.
 	FaultSubscriber FaultKind = "subscriber"
@@ -45,6 +47,17 @@ func (s Snapshot) Faults() []Fault {
 		fault(FaultState, "", "", "runtime %s: %s", s.Name, s.State)
 	}
 	for _, t := range s.Topics {
+		if e := t.Engine; e != nil {
+			if e.Failing != "" {
+				fault(FaultEngine, t.Name, "", "%s: %s takes no events since %s, %d publishers wait: %s",
+					t.Name, e.Name, e.Since.Format(time.RFC3339), t.Waiting, e.Failing)
+			}
+			for _, g := range e.Groups {
+				if g.Failing != "" {
+					fault(FaultEngine, t.Name, g.Name, "%s/%s: %s failing since %s: %s", t.Name, g.Name, e.Name, g.Since.Format(time.RFC3339), g.Failing)
+				}
+			}
+		}
 		for _, sub := range t.Subscribers {
 			switch sub.State {
 			case actors.StateEscalated, actors.StateCooldown, actors.StateHung:
@@ -68,8 +81,8 @@ func (s Snapshot) Faults() []Fault {
 }
 
 // Health returns nil, or everything that needs a person: subscribers that are
-// escalated, cooling down or hung, full mailboxes that hold publishers back,
-// and a dead-letter store that fails. It suits a health check; see
+// escalated, cooling down or hung, full mailboxes that hold publishers back, engines
+// that fail, and a dead-letter store that fails. It suits a health check; see
 // [Snapshot.Faults] for the parts, and package telemetry for HTTP handlers.
 func (rt *Runtime) Health() error {
 	var errs []error

@@ -36,6 +36,9 @@ func (rt *Runtime) letter(u *unwritten, stuck bool) deadletter.Letter {
 		err = errors.New("the codec does not return")
 	default:
 		l.SchemaVersion = t.Version()
+		if raw, ok := d.Event.(interface{ UndecodedVersion() int }); ok {
+			l.SchemaVersion = raw.UndecodedVersion()
+		}
 		if r := panics.Try(func() { l.Payload, l.ContentType, err = t.Encode(d.Event) }); r != nil {
 			err = fmt.Errorf("the codec panicked: %v", r.Value)
 		}

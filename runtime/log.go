@@ -62,6 +62,9 @@ func logObserver(l *zap.Logger) Observer {
 		Fault:          line(zap.ErrorLevel, "user code beside the handler failed"),
 		StoreFailing:   line(zap.ErrorLevel, "dead-letter store fails, letters wait"),
 		StoreRecovered: line(zap.InfoLevel, "dead-letter store works again"),
+
+		EngineFailing:   line(zap.ErrorLevel, "engine of a topic fails"),
+		EngineRecovered: line(zap.InfoLevel, "engine of a topic works again"),
 	}
 	if held != nil {
 		o.Held = func(e Event) {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/troupe-go/troupe/actors"
 	"github.com/troupe-go/troupe/deadletter"
+	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/memory"
 	"github.com/troupe-go/troupe/mailbox"
 	"github.com/troupe-go/troupe/runtime"
 	"github.com/troupe-go/troupe/supervisor"
@@ -82,7 +84,14 @@ func everything(t *testing.T, rt *troupetest.Runtime) {
 	publish(t, failing, 1) // StoreFailing
 	time.Sleep(time.Second)
 	store.fail(nil)
-	time.Sleep(time.Minute)      // StoreRecovered
+	time.Sleep(time.Minute) // StoreRecovered
+
+	e := memory.New()
+	outside := open[int](t, rt, "outside", topics.Config{Engine: e, Outage: topics.OutageReject})
+	e.Fail(engine.ErrUnavailable)
+	wantErr(t, "Publish", outside.Publish(t.Context(), 1), engine.ErrUnavailable) // EngineFailing
+	e.Fail(nil)
+	publish(t, outside, 1)       // EngineRecovered
 	shutdown(t, rt, time.Minute) // Stopped
 }
 

@@ -20,11 +20,12 @@ type pattern struct {
 // published to.
 type patternTopic struct{ name string }
 
-func (p patternTopic) Name() string         { return p.name }
-func (p patternTopic) Type() reflect.Type   { return reflect.TypeFor[any]() }
-func (p patternTopic) Counts() Publications { return Publications{Rejected: map[string]uint64{}} }
-func (p patternTopic) Drain()               {}
-func (p patternTopic) Close()               {}
+func (p patternTopic) Name() string          { return p.name }
+func (p patternTopic) Type() reflect.Type    { return reflect.TypeFor[any]() }
+func (p patternTopic) Counts() Publications  { return Publications{Rejected: map[string]uint64{}} }
+func (p patternTopic) Drain()                {}
+func (p patternTopic) Close()                {}
+func (p patternTopic) Flush(context.Context) {}
 
 func (p patternTopic) Encode(any) ([]byte, string, error) { return nil, "", errNotATopic }
 

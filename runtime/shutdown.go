@@ -82,9 +82,11 @@ var errDeadline = errors.New("runtime: shutdown deadline")
 //     that has escalated, which is not waited for,
 //  6. stops the dead-letter actor last, when all is written, or ctx has ended
 //     and Config.CancelGrace passed: what is not written is dropped, reason
-//     dead_letters_unavailable.
+//     dead_letters_unavailable,
+//  7. tells the engines of topics what has become of their events. Those that had no
+//     outcome by the deadline went back to them, and are no dead letters.
 //
-// It blocks until then, so for CancelGrace three times beyond ctx at the most.
+// It blocks until then, so for CancelGrace four times beyond ctx at the most.
 // The error is nil unless ctx is that of a handler ([ErrWouldDeadlock]): see
 // [Report.Clean]. Shutdown is idempotent: further calls wait for the first one
 // and return its report, or the cause of their ctx. A publisher that races with
@@ -150,6 +152,11 @@ func (rt *Runtime) shutdown(ctx context.Context) {
 	left := wait(final, subs)
 	_, _ = rt.settle(final, buried)
 	rt.letters.close(final)
+	last, cancelLast := rt.beyond(final)
+	defer cancelLast()
+	for _, t := range topics {
+		t.Flush(last) // what has its outcome by now
+	}
 	if len(left) == 0 {
 		rt.sys.Close()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/troupe-go/troupe/actors"
 )
@@ -37,6 +38,9 @@ type Topic interface {
 	// Drain refuses publications from outside of handlers, and Close all.
 	Drain()
 	Close()
+	// Flush returns when what came from the topic's engine is settled there, or ctx
+	// ends. It comes last.
+	Flush(ctx context.Context)
 }
 
 // Publications is the account of a topic:
@@ -48,21 +52,44 @@ type Publications struct {
 	Rejected  map[string]uint64 `json:"rejected"` // by reason
 	Unrouted  uint64            `json:"unrouted"` // accepted and without a subscriber
 	Waiting   int               `json:"waiting"`  // publishers held back at this moment
-	// Undelivered is the account of events that became dead letters without a
-	// subscriber: unrouted ones, and scheduled ones that were refused or left.
+	// Undelivered is the account of events that became dead letters without being
+	// given to a subscriber: unrouted ones, scheduled ones that were refused or left,
+	// and what came from an engine and could not be decoded or is suspect.
 	Undelivered actors.Counts `json:"undelivered"`
 	// Scheduled is the account of events to be published later, and Recurring
 	// that of the producers, by name.
 	Scheduled Scheduled   `json:"scheduled"`
 	Recurring []Recurring `json:"recurring,omitempty"`
+	// Engine is what the topic is on beside this process, nil for nothing.
+	Engine *EngineState `json:"engine,omitempty"`
+}
+
+// EngineState is how a topic does on its engine.
+type EngineState struct {
+	Name         string        `json:"name"`
+	Acknowledged uint64        `json:"acknowledged"`      // events that it has stored for us
+	Unhandled    uint64        `json:"unhandled"`         // came, and became dead letters before a handler had them
+	Failing      string        `json:"failing,omitempty"` // why it does not take events, if so
+	Since        time.Time     `json:"since,omitzero"`
+	Groups       []EngineGroup `json:"groups,omitempty"` // of the subscribers in this process
+}
+
+// EngineGroup is how a subscriber of this process does with its engine.
+type EngineGroup struct {
+	Name    string    `json:"name"`
+	Here    int       `json:"here"`              // records that are here and not settled there
+	Again   uint64    `json:"again"`             // came again while they were here
+	Late    uint64    `json:"late"`              // handled here when they were another's already
+	Failing string    `json:"failing,omitempty"` // why nothing comes or is settled, if so
+	Since   time.Time `json:"since,omitzero"`
 }
 
 // Register returns the topic of that name and type, which create makes if there
 // is none. It is how package topics opens a topic.
 //
 // Errors: the name is not valid; the topic has another type, or one that a subscriber
-// to a pattern does not take; [ErrClosed].
-func (rt *Runtime) Register(name string, typ reflect.Type, create func() Topic) (Topic, error) {
+// to a pattern does not take; those of create; [ErrClosed].
+func (rt *Runtime) Register(name string, typ reflect.Type, create func() (Topic, error)) (Topic, error) {
 	if err := validName(name); err != nil {
 		return nil, fmt.Errorf("runtime: topic name %q: %w", name, err)
 	}
@@ -74,7 +101,10 @@ func (rt *Runtime) Register(name string, typ reflect.Type, create func() Topic) 
 	if t, err := rt.registered(name, typ); t != nil || err != nil {
 		return t, err
 	}
-	t := create()
+	t, err := create()
+	if err != nil {
+		return nil, err
+	}
 	if err := rt.match(t); err != nil {
 		return nil, err
 	}

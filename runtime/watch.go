@@ -103,6 +103,9 @@ func (w *watchers) observer() Observer {
 		Fault:          tell(func(o *Observer) func(Event) { return o.Fault }),
 		StoreFailing:   tell(func(o *Observer) func(Event) { return o.StoreFailing }),
 		StoreRecovered: tell(func(o *Observer) func(Event) { return o.StoreRecovered }),
+
+		EngineFailing:   tell(func(o *Observer) func(Event) { return o.EngineFailing }),
+		EngineRecovered: tell(func(o *Observer) func(Event) { return o.EngineRecovered }),
 	}
 }
 

@@ -64,6 +64,12 @@ const (
 	ReasonStopped = "subscriber_stopped"
 	// ReasonUnsubscribed: left over when the subscriber unsubscribed.
 	ReasonUnsubscribed = "unsubscribed"
+	// ReasonUndecodable: what the topic's engine has delivered is no event of the
+	// topic. The letter has the bytes.
+	ReasonUndecodable = "undecodable"
+	// ReasonCrashSuspect: the event was in hand when the process died, more than
+	// once. It is not handled again unless it is sent back.
+	ReasonCrashSuspect = "crash_suspect"
 	// ReasonUnrouted: the topic had no subscriber.
 	ReasonUnrouted = "no_subscriber"
 )

@@ -102,8 +102,8 @@ func aroundActor[M any](rt *runtime.Runtime, cfg SpawnConfig, factory func() Beh
 
 // register returns what the runtime sees as the topic of an actor or pool.
 func register[M any](rt *runtime.Runtime, name string, pool bool) (*direct[M], error) {
-	t, err := rt.Register(name, reflect.TypeFor[M](), func() runtime.Topic {
-		return &direct[M]{name: name, pool: pool, refused: map[string]uint64{}}
+	t, err := rt.Register(name, reflect.TypeFor[M](), func() (runtime.Topic, error) {
+		return &direct[M]{name: name, pool: pool, refused: map[string]uint64{}}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -142,6 +142,9 @@ type kin interface {
 	Close()
 	Done() <-chan struct{}
 }
+
+// Flush does nothing: what actors are told is in memory.
+func (d *direct[M]) Flush(context.Context) {}
 
 // follow makes ref the actor of this name. One that was it before has stopped.
 func (d *direct[M]) follow(ref *actors.Ref[M]) {

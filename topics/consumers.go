@@ -38,17 +38,27 @@ type ConsumerGroup[T any] struct {
 // groups.
 func (t *Topic[T]) ConsumerGroup(name string, cfg ...SubscriberConfig) (*ConsumerGroup[T], error) {
 	c := optional(cfg)
+	if err := t.validateConsume(&c); err != nil {
+		return nil, t.subscribeError(name, err)
+	}
 	g := &ConsumerGroup[T]{rt: t.rt, wrapped: c.Middleware}
 	cell, err := g.describe(t.name, name, c)
 	if err != nil {
 		return nil, t.subscribeError(name, err)
 	}
 	g.Subscription, err = t.rt.Attach(side[T]{t}, name, func() (runtime.Subscriber, error) {
-		var err error
-		g.g, err = actors.SpawnConsumerGroup(t.rt.Actors(), cell, func(in *mailbox.Inbox[T]) error {
-			return feed(t, in, "", !c.NoReplay, func(ev T) T { return ev })
-		})
-		return subscriber[T]{g.g, t}, err
+		spawn := func(log *mailbox.Log[T]) (handler[T], error) {
+			var err error
+			g.g, err = actors.SpawnConsumerGroup(t.rt.Actors(), cell, func(in *mailbox.Inbox[T]) error {
+				return t.feed(in, log, !c.NoReplay)
+			})
+			return g.g, err
+		}
+		if t.out != nil {
+			return t.consume(c, name, spawn)
+		}
+		group, err := spawn(t.log)
+		return subscriber[T]{group, t}, err
 	})
 	if err != nil {
 		return nil, t.subscribeError(name, asClosed(err))

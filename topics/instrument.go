@@ -37,7 +37,7 @@ func (t *Topic[T]) publishBatchAround(ctx context.Context, evs []T) (int, error)
 }
 
 func (t *Topic[T]) publishOne(ctx context.Context, ev T, m Meta) error {
-	if len(m.Headers) > 0 || !m.PublishedAt.IsZero() {
+	if t.out != nil || len(m.Headers) > 0 || m.ID != "" || !m.PublishedAt.IsZero() {
 		return t.publishMeta(ctx, ev, m)
 	}
 	if err := t.log.Append(ctx, ev); err != nil {

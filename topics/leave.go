@@ -73,7 +73,7 @@ func (l *later[T]) buryOne(it leaving[T]) {
 		l.mu.Unlock()
 	}()
 	if !discard {
-		l.t.account.BuryWaiting(it.dead(l.t.name, closed))
+		l.t.account.BuryWaiting(it.dead(l.t.name, closed), nil)
 	}
 	it.p.clear()
 }

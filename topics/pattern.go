@@ -112,8 +112,11 @@ type patternSubscriber[T any] struct {
 
 // anyTopic is a topic of any type.
 type anyTopic interface {
+	refuse(what string) error
 	feedAny(in *mailbox.Inbox[Any], replay bool) error
 }
+
+func (s side[T]) refuse(what string) error { return s.t.refuse(what) }
 
 func (s side[T]) feedAny(in *mailbox.Inbox[Any], replay bool) error {
 	return feed(s.t, in, s.t.name, replay, func(ev T) Any { return Any{s.t.name, ev} })
@@ -121,7 +124,12 @@ func (s side[T]) feedAny(in *mailbox.Inbox[Any], replay bool) error {
 
 func (s *patternSubscriber[T]) accepts(t runtime.Topic) error {
 	_, same := t.(side[T])
-	_, isTopic := t.(anyTopic)
+	topic, isTopic := t.(anyTopic)
+	if isTopic {
+		if err := topic.refuse("a pattern"); err != nil {
+			return err
+		}
+	}
 	if same || !isTopic || reflect.TypeFor[T]() == reflect.TypeFor[Any]() {
 		return nil
 	}

@@ -103,3 +103,11 @@ func feed[T, E any](t *Topic[T], in *mailbox.Inbox[E], name string, replay bool,
 	}
 	return mailbox.Feed(in, t.log, name, convert)
 }
+
+// feed makes a log, the topic's own or that of a group on its engine, feed an inbox.
+func (t *Topic[T]) feed(in *mailbox.Inbox[T], log *mailbox.Log[T], replay bool) error {
+	if log != t.log {
+		return mailbox.Feed(in, log, "", func(ev T) T { return ev })
+	}
+	return feed(t, in, "", replay, func(ev T) T { return ev })
+}

@@ -110,6 +110,8 @@ type SubscriberConfig struct {
 	// subscription ends by itself: by Take, or with the loop of [Topic.Events] or
 	// the context of [Topic.Chan]. Else they are dropped and counted.
 	DeadLetterRest bool
+	// Engine is what is asked of the engine of a topic that has one.
+	Engine ConsumeConfig
 
 	joined func(leaver) // told of the subscriber before it handles anything
 }
@@ -173,6 +175,9 @@ func (t *Topic[T]) SubscribeFactory(name string, factory func() Behavior[T], cfg
 }
 
 func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg SubscriberConfig) (*Subscription, error) {
+	if err := t.validateConsume(&cfg); err != nil {
+		return nil, t.subscribeError(name, err)
+	}
 	cell.Config = cfg.actor(t.name, name)
 	if err := typed(cfg, &cell); err != nil {
 		return nil, t.subscribeError(name, err)
@@ -182,13 +187,20 @@ func (t *Topic[T]) subscribe(name string, cell actors.CellConfig[T], cfg Subscri
 	}
 	joined := take(&cell, cfg)
 	sub, err := t.rt.Attach(side[T]{t}, name, func() (runtime.Subscriber, error) {
-		c, err := t.start(cell, !cfg.NoReplay)
-		if err == nil {
-			joined(c)
-			if cfg.joined != nil {
-				cfg.joined(c)
+		spawn := func(log *mailbox.Log[T]) (handler[T], error) {
+			c, err := t.start(log, cell, !cfg.NoReplay)
+			if err == nil {
+				joined(c)
+				if cfg.joined != nil {
+					cfg.joined(c)
+				}
 			}
+			return c, err
 		}
+		if t.out != nil {
+			return t.consume(cfg, name, spawn)
+		}
+		c, err := spawn(t.log)
 		return subscriber[T]{c, t}, err
 	})
 	if err != nil {
@@ -260,15 +272,15 @@ type handler[T any] interface {
 	Redeliver(ev T, seq uint64, publishedAt time.Time, headers map[string]string, r *actors.Redelivery) error
 }
 
-// start spawns what cfg describes.
-func (t *Topic[T]) start(cfg actors.CellConfig[T], replay bool) (handler[T], error) {
+// start spawns what cfg describes, to read log.
+func (t *Topic[T]) start(log *mailbox.Log[T], cfg actors.CellConfig[T], replay bool) (handler[T], error) {
 	// With keys, what comes back from the dead letters has to wait for its key, too.
 	if cfg.Workers > 1 || cfg.Keyed || t.keeper != nil && replay {
 		return actors.SpawnPool(t.rt.Actors(), cfg, func(in *mailbox.Inbox[T]) error {
-			return feed(t, in, "", replay, func(ev T) T { return ev })
+			return t.feed(in, log, replay)
 		})
 	}
-	return actors.SpawnCell(t.rt.Actors(), t.log, cfg)
+	return actors.SpawnCell(t.rt.Actors(), log, cfg)
 }
 
 func (s subscriber[T]) Redeliver(l runtime.Redelivered, r *actors.Redelivery) error {

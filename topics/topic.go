@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-go/troupe/actors"
 	"github.com/troupe-go/troupe/deadletter"
+	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/mailbox"
 	"github.com/troupe-go/troupe/runtime"
 	"github.com/troupe-go/troupe/supervisor"
@@ -51,6 +52,17 @@ type Config struct {
 	Unpublished Unpublished
 	// Payload is what dead letters keep of the events. The zero value is all.
 	Payload runtime.PayloadPolicy
+	// Engine keeps and carries the events beyond this process: they survive its end,
+	// and subscribers may be in others. Nil is the memory of this process. Publish
+	// returns when the engine has acknowledged the event, and its ID is what the
+	// engine tells a repetition by. Subscribers join groups of their names; see
+	// [ConsumeConfig]. An event may be handled more than once, by the same ID, as
+	// when a process dies with it in hand. It must be closed after the runtime.
+	Engine engine.Engine
+	// Key is an event's key on Engine: what puts it into order and in a partition.
+	Key Key
+	// Outage is what publications do while Engine is unavailable.
+	Outage Outage
 }
 
 func (c Config) withDefaults() Config {
@@ -78,7 +90,7 @@ func (c Config) validate(typ reflect.Type) error {
 	if err := c.Payload.Validate(); err != nil {
 		faults = append(faults, fmt.Errorf("Payload: %w", err))
 	}
-	faults = append(faults, c.Upcasts.validate(c.Version), checkType(c.Codec, typ))
+	faults = append(faults, c.validateEngine(), c.Upcasts.validate(c.Version), checkType(c.Codec, typ))
 	return errors.Join(faults...)
 }
 
@@ -94,6 +106,8 @@ type Topic[T any] struct {
 	special  bool                // Publish has to look at more than the log
 
 	correlate bool // Config.Correlate
+
+	out *outside[T] // of a topic on an engine, else nil
 
 	rt      *runtime.Runtime
 	obs     runtime.Observer
@@ -129,7 +143,7 @@ func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], er
 		}
 	}
 	around := rt.Actors().Publishing(name) // unlocked: the function is the user's
-	t, err := rt.Register(name, reflect.TypeFor[T](), func() runtime.Topic {
+	t, err := rt.Register(name, reflect.TypeFor[T](), func() (runtime.Topic, error) {
 		t := &Topic[T]{
 			log: mailbox.NewLog[T](rt.Actors().Guard()), rt: rt, obs: rt.Observer(), name: name, cfg: c, around: around,
 			account: actors.NewAccount(rt.Actors()), rejected: map[string]uint64{},
@@ -140,7 +154,12 @@ func Open[T any](rt *runtime.Runtime, name string, cfg ...Config) (*Topic[T], er
 		if c.Replay.set() {
 			_ = t.keep(c.Replay) // which has been checked, and the log is new
 		}
-		return side[T]{t}
+		if c.Engine != nil {
+			if err := t.onEngine(); err != nil {
+				return nil, err
+			}
+		}
+		return side[T]{t}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("topics: open %q: %w", name, err)
@@ -170,7 +189,7 @@ func (t *Topic[T]) Name() string { return t.name }
 // (see bench/RESULTS.md). Several publishers at once hand cache lines around; see
 // [Topic.PublishBatch].
 func (t *Topic[T]) Publish(ctx context.Context, ev T) error {
-	if t.special && (t.around != nil || actors.InHandler(ctx)) {
+	if t.special && (t.out != nil || t.around != nil || actors.InHandler(ctx)) {
 		return t.publishSpecial(ctx, ev)
 	}
 	if err := t.log.Append(ctx, ev); err != nil {
@@ -206,6 +225,9 @@ func (t *Topic[T]) PublishBatch(ctx context.Context, evs []T) (n int, err error)
 }
 
 func (t *Topic[T]) publishBatch(ctx context.Context, evs []T) (n int, err error) {
+	if t.out != nil {
+		return t.publishOutside(ctx, evs, func(int) *Meta { return &Meta{} })
+	}
 	for n < len(evs) {
 		k, err := t.log.AppendBatch(ctx, evs[n:])
 		n += k
@@ -250,8 +272,26 @@ func (t *Topic[T]) publishSpecial(ctx context.Context, ev T) error {
 	return t.publishMeta(ctx, ev, Meta{})
 }
 
+// publishOutside gives events to the topic's engine.
+func (t *Topic[T]) publishOutside(ctx context.Context, evs []T, meta func(int) *Meta) (int, error) {
+	n, err := t.out.publish(ctx, evs, meta)
+	if t.accepted != nil {
+		for range n {
+			actors.Notify(t.accepted, runtime.Event{Topic: t.name})
+		}
+	}
+	if err != nil {
+		return n, t.reject(err)
+	}
+	return n, nil
+}
+
 // publishMeta publishes with m as it is.
 func (t *Topic[T]) publishMeta(ctx context.Context, ev T, m Meta) error {
+	if t.out != nil {
+		_, err := t.publishOutside(ctx, []T{ev}, func(int) *Meta { return &m })
+		return err
+	}
 	if err := t.log.AppendMeta(ctx, ev, &m); err != nil {
 		return t.refused(ev, &m, err)
 	}
@@ -279,6 +319,10 @@ func (t *Topic[T]) reject(err error) error {
 		err = runtime.ErrClosed
 	case errors.Is(err, ErrNoRoom):
 		reason = actors.ReasonDeadLettersUnavailable
+	case errors.Is(err, ErrOnEngine):
+		reason = "on_engine"
+	case t.out != nil:
+		reason = refusedBy(err)
 	}
 	t.mu.Lock()
 	t.rejected[reason]++
@@ -352,11 +396,23 @@ func (s side[T]) Type() reflect.Type { return reflect.TypeFor[T]() }
 func (s side[T]) Drain() {
 	s.t.later.drain()
 	s.t.log.Drain()
+	if s.t.out != nil {
+		s.t.out.drain()
+	}
+}
+
+func (s side[T]) Flush(ctx context.Context) {
+	if s.t.out != nil {
+		s.t.out.flush(ctx)
+	}
 }
 
 func (s side[T]) Close() {
 	s.t.later.close()
 	s.t.log.Close()
+	if s.t.out != nil {
+		s.t.out.close()
+	}
 	s.t.gate.Lock()
 	s.t.closed = true
 	s.t.gate.Unlock()
@@ -366,10 +422,16 @@ func (s side[T]) Counts() runtime.Publications {
 	t := s.t
 	p := runtime.Publications{Waiting: t.log.Waiting(), Undelivered: t.account.Counts()}
 	t.later.account(&p)
+	if t.out != nil {
+		p.Engine, p.Waiting = t.out.state()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p.Rejected, p.Unrouted = maps.Clone(t.rejected), t.unrouted
 	p.Accepted = t.log.Accepted() + t.unrouted
+	if p.Engine != nil {
+		p.Accepted = p.Engine.Acknowledged
+	}
 	p.Attempted = p.Accepted
 	for _, n := range p.Rejected {
 		p.Attempted += n
@@ -378,6 +440,9 @@ func (s side[T]) Counts() runtime.Publications {
 }
 
 func (s side[T]) Encode(event any) ([]byte, string, error) {
+	if u, ok := event.(*Undecoded); ok {
+		return u.Data, u.ContentType, nil
+	}
 	payload, err := s.t.cfg.Codec.Marshal(event)
 	return payload, s.t.cfg.Codec.ContentType(), err
 }
@@ -394,7 +459,15 @@ func (s side[T]) Republish(ctx context.Context, l runtime.Redelivered) error {
 	if err != nil {
 		return err
 	}
-	return s.t.publishMeta(ctx, ev, Meta{Headers: l.Headers, ID: l.EventID})
+	m := Meta{Headers: l.Headers, ID: l.EventID}
+	if s.t.out != nil { // which may still know that ID, and would take it for a repetition
+		m.ID, m.Headers = "", maps.Clone(l.Headers)
+		if m.Headers == nil {
+			m.Headers = map[string]string{}
+		}
+		m.Headers[HeaderCausation] = l.EventID
+	}
+	return s.t.publishMeta(ctx, ev, m)
 }
 
 func (t *Topic[T]) decode(l runtime.Redelivered) (T, error) { return decode[T](t.name, t.cfg, l) }

@@ -42,6 +42,9 @@ type txPart interface {
 	staged(ctx context.Context) mailbox.Part
 	// skips reports whether the topic takes events that nobody is subscribed to.
 	skips() bool
+	// outside reports whether the topic is on an engine, and publish publishes there.
+	outside() bool
+	publish(ctx context.Context) error
 	accepted(unrouted bool)
 	rejected(err error)
 }
@@ -51,7 +54,10 @@ func Begin(rt *runtime.Runtime) *Tx { return &Tx{rt: rt} }
 
 // Stage adds an event to the transaction. Nobody sees it before Commit.
 //
-// Errors: [ErrTxDone]; the transaction is of another runtime.
+// A topic on an engine is alone in its transaction, which its engine stores as one; see
+// engine.Caps.AtomicBatch.
+//
+// Errors: [ErrTxDone]; the transaction is of another runtime; [ErrOnEngine].
 func (t *Topic[T]) Stage(tx *Tx, ev T, meta ...Meta) error {
 	if tx.rt != t.rt {
 		return fmt.Errorf("topics: stage %s: the transaction is of another runtime", t.name)
@@ -72,6 +78,12 @@ func (t *Topic[T]) Stage(tx *Tx, ev T, meta ...Meta) error {
 		}
 	}
 	p := &staging[T]{t: t}
+	switch {
+	case t.out != nil && !t.out.caps.AtomicBatch:
+		return fmt.Errorf("topics: stage %s: %w: %s does not store several events as one", t.name, ErrOnEngine, t.out.name)
+	case len(tx.parts) > 0 && (t.out != nil || tx.parts[0].outside()):
+		return fmt.Errorf("topics: stage %s: %w: a topic on an engine is alone in its transaction, and %s is in it", t.name, ErrOnEngine, tx.parts[0].name())
+	}
 	p.add(ev, m)
 	tx.parts = append(tx.parts, p)
 	return nil
@@ -115,6 +127,18 @@ func (tx *Tx) within(ctx context.Context, parts []txPart) error {
 }
 
 func (tx *Tx) commit(ctx context.Context) error {
+	if len(tx.parts) == 1 && tx.parts[0].outside() {
+		p := tx.parts[0]
+		if err := p.publish(ctx); err != nil {
+			if errors.Is(err, mailbox.ErrClosed) {
+				err = runtime.ErrClosed
+			}
+			p.rejected(err)
+			return fmt.Errorf("topics: commit, %s: %w", p.name(), err)
+		}
+		p.accepted(false)
+		return nil
+	}
 	routed, unrouted := append([]txPart(nil), tx.parts...), []txPart(nil)
 	for {
 		staged := make([]mailbox.Part, len(routed))
@@ -211,9 +235,27 @@ func (s *staging[T]) around(ctx context.Context, publish func(context.Context) e
 }
 
 func (s *staging[T]) staged(ctx context.Context) mailbox.Part {
+	return mailbox.Staged(s.t.log, s.events, s.carried(ctx))
+}
+
+func (s *staging[T]) outside() bool { return s.t.out != nil }
+
+func (s *staging[T]) publish(ctx context.Context) error {
+	metas := s.carried(ctx)
+	_, err := s.t.out.publish(ctx, s.events, func(i int) *Meta {
+		if metas == nil || metas[i] == nil {
+			return &Meta{}
+		}
+		return metas[i]
+	})
+	return err
+}
+
+// carried returns what travels with the events, with what they inherit from ctx.
+func (s *staging[T]) carried(ctx context.Context) []*mailbox.Meta {
 	correlate := s.t.correlate && actors.InHandler(ctx)
 	if s.metas == nil && !correlate && len(s.headers) == 0 {
-		return mailbox.Staged(s.t.log, s.events, nil)
+		return nil
 	}
 	metas := make([]*mailbox.Meta, len(s.events)) // of this commit: it may fail, and be tried again
 	for i := range metas {
@@ -232,7 +274,7 @@ func (s *staging[T]) staged(ctx context.Context) mailbox.Part {
 		}
 		metas[i] = &m
 	}
-	return mailbox.Staged(s.t.log, s.events, metas)
+	return metas
 }
 
 func (s *staging[T]) accepted(unrouted bool) {

@@ -83,7 +83,10 @@ func (t *Topic[T]) PublishWait(ctx context.Context, ev T, meta ...Meta) (Outcome
 
 // send publishes ev with a ticket. Of an error the topic has not been told.
 func (t *Topic[T]) send(ctx context.Context, ticket *actors.Ticket, ev T, m *mailbox.Meta) error {
-	var err error
+	err := t.refuse("waiting for what becomes of an event")
+	if err != nil {
+		return err
+	}
 	if t.around == nil {
 		err = actors.Send(ctx, ticket, t.log, ev, m)
 	} else {

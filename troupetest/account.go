@@ -55,9 +55,13 @@ func accountFaults(snap runtime.Snapshot) (faults []string) {
 			fault("%s: attempted %d, but accepted %d and rejected %v make %d", t.Name, p.Attempted, p.Accepted, p.Rejected, sum)
 		}
 		// Until the end, an unrouted event may be in one of the two accounts only.
-		if s := p.Scheduled; closed && p.Undelivered.Deliveries > p.Unrouted+s.Refused+s.Left || p.Unrouted > p.Accepted {
-			fault("%s: accepted %d, unrouted %d, scheduled and refused %d or left %d, undelivered %d",
-				t.Name, p.Accepted, p.Unrouted, s.Refused, s.Left, p.Undelivered.Deliveries)
+		var unhandled uint64
+		if p.Engine != nil {
+			unhandled = p.Engine.Unhandled
+		}
+		if s := p.Scheduled; closed && p.Undelivered.Deliveries > p.Unrouted+s.Refused+s.Left+unhandled || p.Unrouted > p.Accepted {
+			fault("%s: accepted %d, unrouted %d, scheduled and refused %d or left %d, from the engine and unhandled %d, undelivered %d",
+				t.Name, p.Accepted, p.Unrouted, s.Refused, s.Left, unhandled, p.Undelivered.Deliveries)
 		}
 		if b := p.Scheduled.Balance(); b != 0 || closed && p.Scheduled.Pending+p.Scheduled.Due > 0 {
 			fault("%s: scheduled events exceed their outcomes by %d: %+v", t.Name, b, p.Scheduled)

@@ -31,9 +31,13 @@ func server(t testing.TB) string {
 	return url
 }
 
+func timeout() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), patience)
+}
+
 func within(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := timeout()
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/troupe-go/troupe/engine/enginetest"
 )
 
 // private is a server of this test binary alone, which tests may stop, starve and
@@ -107,7 +109,7 @@ func (p *private) queuesAreSafe(t testing.TB, names ...string) {
 }
 
 // ctl runs rabbitmqctl on the server.
-func (p *private) ctl(t testing.TB, args ...string) {
+func (p *private) ctl(t testing.TB, args ...string) string {
 	t.Helper()
 	home := filepath.Join(p.folder, "rabbitmq", "data")
 	nodes, _ := filepath.Glob(filepath.Join(home, "mnesia", "troupe-*@localhost"))
@@ -128,15 +130,20 @@ func (p *private) ctl(t testing.TB, args ...string) {
 	cmd := exec.CommandContext(ctx, ctl, append([]string{"-q", "-n", filepath.Base(nodes[0])}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+home, "RABBITMQ_HOME=", fmt.Sprintf("ERL_EPMD_PORT=%d", n+2),
 		"RABBITMQ_CONF_ENV_FILE="+filepath.Join(home, "rabbitmq-env.conf"))
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.Output()
+	if err != nil {
 		t.Fatalf("rabbitmqctl %v: %v: %s", args, err, out)
 	}
+	return string(out)
 }
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childURL) != "" {
 		child()
 		return
+	}
+	if os.Getenv("TROUPE_ENGINETEST_CHILD") != "" {
+		enginetest.Main(m, openSuite) // ends the process, which has no server to stop
 	}
 	code := m.Run()
 	if p := thePrivate.server; p != nil {

@@ -1,0 +1,2 @@
+// Package postgres keeps the dead letters of a fleet in a PostgreSQL database.
+package postgres

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-go/troupe/deadletter"
 	"github.com/troupe-go/troupe/deadletter/deadlettertest"
 	"github.com/troupe-go/troupe/deadletter/postgres"
+	"github.com/troupe-go/troupe/deadletter/search"
 )
 
 // server returns the URL of the PostgreSQL that tests share.
@@ -76,5 +77,35 @@ func open(t testing.TB, cfg postgres.Config) *postgres.Store {
 }
 
 func TestStoreIsALedger(t *testing.T) {
-	deadlettertest.RunLedger(t, func(t *testing.T) deadletter.Ledger { return open(t, postgres.Config{}) })
+	// What it asks is not whether commits survive a loss of power, and a store that is
+	// emptied for each of its cases is one sooner than one that is made.
+	url, name := server(t)+"&synchronous_commit=off", schema(t)
+	open(t, postgres.Config{URL: url, Schema: name}).Close()
+	deadlettertest.RunLedger(t, func(t *testing.T) deadletter.Ledger {
+		empty := "SET session_replication_role = replica;" // no triggers
+		for _, table := range []string{"letter_rows", "groups", "counters", "operations", "items", "audit"} {
+			empty += "DELETE FROM " + name + "." + table + ";"
+		}
+		exec(t, url, empty)
+		return open(t, postgres.Config{URL: url, Schema: name})
+	})
+}
+
+func connect(t testing.TB) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(within(t), server(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+func parse(t testing.TB, query string) search.Expr {
+	t.Helper()
+	e, err := search.Parse(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

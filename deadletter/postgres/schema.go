@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -168,10 +169,25 @@ func (s *Store) migrate(ctx context.Context) error {
 	if s.cfg.ReadOnly {
 		return s.fault(fmt.Errorf("%w: schema %q has version %d, and this program reads %d", ErrNotMade, s.cfg.Schema, max(version, 0), schemaVersion))
 	}
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
-			return err
+	// The lock is the session's and comes before the transaction: within one, the server
+	// may go on with what it knew of the schema before it waited.
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		return err
+	}
+	defer func() {
+		// ctx may have ended; a connection that cannot unlock is closed, which does.
+		after, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if _, err := conn.Exec(after, "SELECT pg_advisory_unlock($1)", int64(migrationLock)); err != nil {
+			_ = conn.Conn().Close(after)
 		}
+	}()
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		version, err := s.version(ctx, tx)
 		if err != nil || version == schemaVersion {
 			return err
@@ -187,13 +203,11 @@ func (s *Store) migrate(ctx context.Context) error {
 				return fmt.Errorf("making version %d of the schema: %w", version+1, err)
 			}
 		}
-		_, err = tx.Exec(ctx, "UPDATE troupe_deadletter SET version = $1", schemaVersion)
-		return err
+		if _, err := tx.Exec(ctx, "UPDATE troupe_deadletter SET version = $1", schemaVersion); err != nil {
+			return err
+		}
+		return trigrams(ctx, tx)
 	})
-	if err != nil {
-		return err
-	}
-	return s.trigrams(ctx)
 }
 
 type querier interface {
@@ -218,34 +232,29 @@ func (s *Store) version(ctx context.Context, q querier) (version int, err error)
 
 // trigrams makes the index for texts, if the extension pg_trgm is there or may be made.
 // Without it the search looks at every letter.
-func (s *Store) trigrams(ctx context.Context) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
+func trigrams(ctx context.Context, tx pgx.Tx) error {
+	try := func(sql string) error { // in a savepoint
+		return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, sql)
 			return err
+		})
+	}
+	var at string
+	const where = "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'"
+	err := tx.QueryRow(ctx, where).Scan(&at)
+	if noRows(err) {
+		if try("CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public") != nil {
+			return ctx.Err() // not installed, or not allowed
 		}
-		make := func(sql string) error { // in a savepoint
-			return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
-				_, err := tx.Exec(ctx, sql)
-				return err
-			})
-		}
-		var at string
-		const where = "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'"
-		err := tx.QueryRow(ctx, where).Scan(&at)
-		if errors.Is(err, pgx.ErrNoRows) {
-			if make("CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public") != nil {
-				return nil // not installed, or not allowed
-			}
-			err = tx.QueryRow(ctx, where).Scan(&at)
-		}
-		if err != nil {
-			return err
-		}
-		err = make("CREATE INDEX IF NOT EXISTS letter_rows_body ON letter_rows USING gin (body " + pgx.Identifier{at, "gin_trgm_ops"}.Sanitize() + ")")
-		var pe *pgconn.PgError
-		if errors.As(err, &pe) && (strings.HasPrefix(pe.Code, "42")) {
-			return nil // its user may not use it
-		}
+		err = tx.QueryRow(ctx, where).Scan(&at)
+	}
+	if err != nil {
 		return err
-	})
+	}
+	err = try("CREATE INDEX IF NOT EXISTS letter_rows_body ON letter_rows USING gin (body " + pgx.Identifier{at, "gin_trgm_ops"}.Sanitize() + ")")
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && strings.HasPrefix(pe.Code, "42") {
+		return nil // its user may not use it
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -63,7 +64,7 @@ func (s *Store) fault(err error) error {
 	if s.closed.Load() {
 		return deadletter.ErrClosed
 	}
-	kind, fix := kindOf(err)
+	fix, kind := kindOf(err)
 	if kind != nil && !errors.Is(err, kind) {
 		err = fmt.Errorf("%w: %w", kind, err)
 	}
@@ -93,44 +94,44 @@ type callersError struct{ error }
 
 func (e *callersError) Unwrap() error { return e.error }
 
-func kindOf(err error) (kind error, fix string) {
+func kindOf(err error) (fix string, kind error) {
 	var pe *pgconn.PgError
 	var ne net.Error
 	switch {
 	case errors.Is(err, ErrNewer):
-		return ErrNewer, "use the version of the program that made it, or a newer one"
+		return "use the version of the program that made it, or a newer one", ErrNewer
 	case errors.Is(err, ErrNotMade):
-		return ErrNotMade, "open it once without ReadOnly, on the primary"
+		return "open it once without ReadOnly, on the primary", ErrNotMade
 	case errors.As(err, &pe):
 		return kindOfCode(pe.Code)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return nil, ""
-	case errors.As(err, &ne), pgconn.Timeout(err), pgconn.SafeToRetry(err), errors.Is(err, net.ErrClosed), strings.Contains(err.Error(), "conn closed"),
-		strings.Contains(err.Error(), "EOF"):
-		return ErrUnavailable, "see that the server runs and can be reached"
+		return "", nil
+	case errors.As(err, &ne), pgconn.Timeout(err), pgconn.SafeToRetry(err), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "conn closed"):
+		return "see that the server runs and can be reached", ErrUnavailable
 	}
-	return nil, ""
+	return "", nil
 }
 
 // kindOfCode reads an SQLSTATE. Source: appendix A of PostgreSQL's manual.
-func kindOfCode(code string) (kind error, fix string) {
+func kindOfCode(code string) (fix string, kind error) {
 	switch {
 	case strings.HasPrefix(code, "28"):
-		return ErrUnauthorized, "see the user's password and pg_hba.conf"
+		return "see the user's password and pg_hba.conf", ErrUnauthorized
 	case code == "42501":
-		return ErrUnauthorized, "grant the user what it needs on the schema, or make the store as one who may"
+		return "grant the user what it needs on the schema, or make the store as one who may", ErrUnauthorized
 	case code == "3D000":
-		return ErrUnavailable, "make the database"
+		return "make the database", ErrUnavailable
 	case code == "25006":
-		return ErrReadOnly, "name the primary, or set Config.ReadOnly"
+		return "name the primary, or set Config.ReadOnly", ErrReadOnly
 	case code == "53100", code == "53200", strings.HasPrefix(code, "54"):
-		return ErrFull, "make room on the server"
+		return "make room on the server", ErrFull
 	case code == "53300":
-		return ErrUnavailable, "raise max_connections, or lower Config.Conns"
+		return "raise max_connections, or lower Config.Conns", ErrUnavailable
 	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"), code == "40001", code == "40P01":
-		return ErrUnavailable, ""
+		return "", ErrUnavailable
 	}
-	return nil, ""
+	return "", nil
 }
 
 // again reports whether a transaction was undone for the sake of another.

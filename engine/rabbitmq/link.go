@@ -141,22 +141,21 @@ func (l *link) run(conn *amqp.Connection) {
 	for {
 		lost := conn.NotifyClose(make(chan *amqp.Error, 1))
 		blocks := conn.NotifyBlocked(make(chan amqp.Blocking, 8))
-		cause := l.watch(lost, blocks)
-		if cause == nil {
+		if !l.watch(lost, blocks) {
 			return
 		}
-		if conn = l.redial(cause); conn == nil {
+		if conn = l.redial(); conn == nil {
 			return
 		}
 	}
 }
 
-// watch returns why the connection is lost, nil if the link is closed.
-func (l *link) watch(lost <-chan *amqp.Error, blocks <-chan amqp.Blocking) error {
+// watch returns true when the connection is lost, false when the link is closed.
+func (l *link) watch(lost <-chan *amqp.Error, blocks <-chan amqp.Blocking) bool {
 	for {
 		select {
 		case <-l.stop:
-			return nil
+			return false
 		case b, ok := <-blocks:
 			if !ok {
 				blocks = nil
@@ -170,7 +169,7 @@ func (l *link) watch(lost <-chan *amqp.Error, blocks <-chan amqp.Blocking) error
 			}
 			l.set(nil, nil, cause)
 			l.block(amqp.Blocking{})
-			return cause
+			return true
 		}
 	}
 }
@@ -220,7 +219,7 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-func (l *link) redial(cause error) *amqp.Connection {
+func (l *link) redial() *amqp.Connection {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -240,7 +239,6 @@ func (l *link) redial(cause error) *amqp.Connection {
 		}
 		conn, raw, err := l.dial(ctx)
 		if err != nil {
-			cause = err
 			l.set(nil, nil, err)
 			continue
 		}

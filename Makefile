@@ -1,7 +1,8 @@
 # make check runs every gate. It needs Go and gcc (for the race detector), and
-# spin for the models of the mailbox and Chromium for the pages of the console,
-# which are skipped without:
+# spin for the models of the mailbox, Chromium for the pages of the console and the
+# servers of scripts/services for the engines, which are skipped without:
 #   apt-get install gcc libc6-dev spin chromium
+#   eval "$(scripts/services start)"
 # With CI=true nothing is skipped.
 
 GO ?= go
@@ -13,9 +14,9 @@ GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.8.0
 # a config begin with the name of the Go field that is at fault.
 CHECKS = all,-ST1005
 
-# What users do not get with Troupe: rivals, frameworks of others, and what drives a
-# browser.
-MODULES = bench examples/frameworks console/browsertest
+# Modules of their own: what only those get who import it, and what nobody gets with
+# Troupe: rivals, frameworks of others, what drives a browser.
+MODULES = $(patsubst %/go.mod,%,$(sort $(wildcard */go.mod */*/go.mod */*/*/go.mod)))
 
 # Where a test can pass by luck: goroutines meet in these.
 CONCURRENT = ./mailbox ./actors ./runtime ./topics ./troupetest ./deadletter ./ops ./console
@@ -46,13 +47,15 @@ staticcheck:
 test:
 	$(GO) test -race ./...
 
-# Again and again, on one processor, on two, and on more than there are.
+# Again and again, on one processor and on more than there are; test has them on all
+# that there are.
 stress:
-	$(GO) test -race -short -count=2 -cpu=1,2,8 -timeout=12m $(CONCURRENT)
+	$(GO) test -race -short -count=2 -cpu=1,8 -timeout=12m $(CONCURRENT)
 
-# The tests of the modules.
+# The tests of the modules, several at a time: those of engines wait more than they
+# work.
 modules:
-	for m in $(MODULES); do (cd $$m && $(GO) test -race ./...) || exit 1; done
+	printf '%s\n' $(MODULES) | xargs -P 3 -I{} scripts/test-module {}
 
 examples:
 	$(GO) run ./examples/quickstart

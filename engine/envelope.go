@@ -46,19 +46,26 @@ const (
 	attrPrefix = "ce-"
 )
 
+// ours are the headers that fields of a record make. Attributes of CloudEvents that it
+// has no field for, as ce-subject, are headers of it.
+var ours = []string{
+	"ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-partitionkey", "ce-schemaversion",
+	"ce-datacontenttype", "ce-traceparent", "ce-tracestate", headerContentType,
+}
+
 func (binary) Seal(r *Record, set func(name, value string)) ([]byte, error) {
 	if r.ID == "" {
 		return nil, errors.New("engine: a record must have an ID")
 	}
 	set("ce-specversion", specVersion)
-	set("ce-id", r.ID)
-	set("ce-source", or(r.Source, "/"))
-	set("ce-type", or(r.Type, "event"))
+	set("ce-id", EscapeHeader(r.ID))
+	set("ce-source", EscapeHeader(or(r.Source, "/")))
+	set("ce-type", EscapeHeader(or(r.Type, "event")))
 	if !r.Time.IsZero() {
 		set("ce-time", r.Time.UTC().Format(time.RFC3339Nano))
 	}
 	if r.Key != "" {
-		set("ce-partitionkey", escape(r.Key))
+		set("ce-partitionkey", EscapeHeader(r.Key))
 	}
 	if r.SchemaVersion != 0 {
 		set("ce-schemaversion", strconv.Itoa(r.SchemaVersion))
@@ -70,10 +77,10 @@ func (binary) Seal(r *Record, set func(name, value string)) ([]byte, error) {
 		switch {
 		case name == headerTraceParent || name == headerTraceState:
 			set(attrPrefix+name, value)
-		case strings.HasPrefix(name, attrPrefix) || name == headerContentType:
-			return nil, fmt.Errorf("engine: header %q: is an attribute of CloudEvents", name)
+		case slices.Contains(ours, name):
+			return nil, fmt.Errorf("engine: header %q: is what the record says by itself", name)
 		default:
-			set(name, escape(value))
+			set(name, EscapeHeader(value))
 		}
 	}
 	return r.Data, nil
@@ -88,11 +95,11 @@ func (binary) Open(headers iter.Seq2[string, string], body []byte) (Record, erro
 		case "ce-specversion":
 			version = value
 		case "ce-id":
-			r.ID = value
+			r.ID = UnescapeHeader(value)
 		case "ce-source":
-			r.Source = value
+			r.Source = UnescapeHeader(value)
 		case "ce-type":
-			r.Type = value
+			r.Type = UnescapeHeader(value)
 		case "ce-time":
 			t, err := time.Parse(time.RFC3339Nano, value)
 			if err != nil {
@@ -100,7 +107,7 @@ func (binary) Open(headers iter.Seq2[string, string], body []byte) (Record, erro
 			}
 			r.Time = t
 		case "ce-partitionkey":
-			r.Key = unescape(value)
+			r.Key = UnescapeHeader(value)
 		case "ce-schemaversion":
 			n, err := strconv.Atoi(value)
 			if err != nil {
@@ -112,7 +119,7 @@ func (binary) Open(headers iter.Seq2[string, string], body []byte) (Record, erro
 		case attrPrefix + headerTraceParent, attrPrefix + headerTraceState:
 			r.header(name[len(attrPrefix):], value)
 		default:
-			r.header(name, unescape(value))
+			r.header(name, UnescapeHeader(value))
 		}
 	}
 	if version == "" && r.ID == "" {
@@ -154,10 +161,10 @@ func (r *Record) Size() int {
 // HeaderNames returns the names of its headers, sorted.
 func (r *Record) HeaderNames() []string { return slices.Sorted(maps.Keys(r.Headers)) }
 
-// escape makes a value fit for the header of any protocol: what is not printable
+// EscapeHeader makes a value fit for the header of any protocol: what is not printable
 // ASCII, and the space, the quote and the percent sign, are percent-encoded. Source:
 // the binding for HTTP, §3.1.3.2.
-func escape(s string) string {
+func EscapeHeader(s string) string {
 	for i := 0; i < len(s); i++ {
 		if unfit(s[i]) {
 			return escapeAll(s)
@@ -180,8 +187,8 @@ func escapeAll(s string) string {
 	return b.String()
 }
 
-// unescape leaves what is not escaped as it is.
-func unescape(s string) string {
+// UnescapeHeader is the inverse of EscapeHeader. It leaves what is not escaped as it is.
+func UnescapeHeader(s string) string {
 	if !strings.Contains(s, "%") {
 		return s
 	}

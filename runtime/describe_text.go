@@ -39,6 +39,12 @@ func (d Description) String() string {
 		text += some(", %d unrouted", t.Unrouted) + some(", %d publishers wait", uint64(t.Waiting))
 		text += some("; stopped subscribers had %d deliveries", t.Former.Deliveries)
 		w.line(1, "%s", text)
+		if e := t.Engine; e != nil {
+			w.line(2, "on %s%s%s", e.Name, some(": %d acknowledged", e.Acknowledged), some(", %d undecodable or suspect", e.Unhandled))
+			for _, g := range e.Groups {
+				w.line(2, "group %s: %d here%s%s", g.Name, g.Here, some(", %d came again", g.Again), some(", %d settled too late", g.Late))
+			}
+		}
 	}
 
 	w.line(0, "")

@@ -26,6 +26,7 @@ func (p patternTopic) Counts() Publications  { return Publications{Rejected: map
 func (p patternTopic) Drain()                {}
 func (p patternTopic) Close()                {}
 func (p patternTopic) Flush(context.Context) {}
+func (p patternTopic) Durable() bool         { return false }
 
 func (p patternTopic) Encode(any) ([]byte, string, error) { return nil, "", errNotATopic }
 

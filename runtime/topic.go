@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/troupe-go/troupe/actors"
+	"github.com/troupe-go/troupe/deadletter"
+	"go.uber.org/zap"
 )
 
 // The errors of names.
@@ -41,6 +43,8 @@ type Topic interface {
 	// Flush returns when what came from the topic's engine is settled there, or ctx
 	// ends. It comes last.
 	Flush(ctx context.Context)
+	// Durable is that accepted events survive the process.
+	Durable() bool
 }
 
 // Publications is the account of a topic:
@@ -116,6 +120,9 @@ func (rt *Runtime) Register(name string, typ reflect.Type, create func() (Topic,
 	}
 	rt.names.add(name, t)
 	rt.topics[name] = &topic{Topic: t}
+	if _, volatile := rt.cfg.DeadLetters.(*deadletter.Memory); volatile && t.Durable() {
+		rt.cfg.Logger.Warn("events are durable and dead letters are not: they are in memory", fieldRuntime(rt.cfg.Name), zap.String("topic", name))
+	}
 	return t, nil
 }
 

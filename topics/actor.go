@@ -146,6 +146,9 @@ type kin interface {
 // Flush does nothing: what actors are told is in memory.
 func (d *direct[M]) Flush(context.Context) {}
 
+// Durable is false.
+func (d *direct[M]) Durable() bool { return false }
+
 // follow makes ref the actor of this name. One that was it before has stopped.
 func (d *direct[M]) follow(ref *actors.Ref[M]) {
 	d.mu.Lock()

@@ -107,9 +107,11 @@ func TestCrashSuspectIsNotHandledAgain(t *testing.T) {
 		h.mu.Unlock()
 		rt, _ = start()
 		time.Sleep(20 * time.Second) // the leases of the dead end
+		h.mu.Lock()
 		if most > 1 {
 			t.Errorf("%d suspects at a time, want 1", most)
 		}
+		h.mu.Unlock()
 		if got := h.all(); !slices.Contains(got, 2) {
 			t.Fatalf("handled %v after the first death, want 2 among them", got)
 		}

@@ -401,6 +401,8 @@ func (s side[T]) Drain() {
 	}
 }
 
+func (s side[T]) Durable() bool { return s.t.out != nil && s.t.out.caps.Durable }
+
 func (s side[T]) Flush(ctx context.Context) {
 	if s.t.out != nil {
 		s.t.out.flush(ctx)

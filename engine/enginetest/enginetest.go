@@ -24,6 +24,10 @@ import (
 
 // Harness is how the suite gets at an engine.
 type Harness struct {
+	// Variant names what is tested in [CapsFile], such as "NATS JetStream, embedded":
+	// an engine may be able to do more in one configuration than in another. Empty
+	// keeps no file.
+	Variant string
 	// Open returns an engine, another one at each call as another process would have
 	// it, on the same server. The suite closes it. The processes of the kill tests call
 	// it, too, with the environment of the test: what it needs to find the server goes
@@ -74,7 +78,7 @@ func Run(t *testing.T, h Harness) {
 		name string
 		test func(*testing.T, *suite)
 	}{
-		{"RoundTrip", roundTrip}, {"Order", order}, {"Batch", batch}, {"TooLarge", tooLarge}, {"Dedup", dedup},
+		{"Caps", caps}, {"RoundTrip", roundTrip}, {"Order", order}, {"Batch", batch}, {"TooLarge", tooLarge}, {"Dedup", dedup},
 		{"Idempotent", idempotent}, {"Foreign", foreign},
 		{"Groups", groups}, {"Share", share}, {"From", from}, {"Position", position}, {"MaxInFlight", maxInFlight},
 		{"Waiting", waiting}, {"Lag", lag}, {"Close", closing},

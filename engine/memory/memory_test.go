@@ -12,6 +12,7 @@ import (
 func TestEngine(t *testing.T) {
 	e := memory.New()
 	enginetest.Run(t, enginetest.Harness{
+		Variant:    "memory, for tests",
 		Open:       func() (engine.Engine, error) { return e, nil },
 		OneProcess: true, // it closes with all that is in it
 		Lease:      300 * time.Millisecond,

@@ -275,7 +275,8 @@ func waitFor(t testing.TB, cond func() bool) {
 
 func TestServerGoesAndComesBack(t *testing.T) {
 	p := newProxy(t, server(t))
-	s := open(t, postgres.Config{URL: p.url})
+	name := schema(t)
+	s := open(t, postgres.Config{URL: p.url + "&application_name=" + name, Schema: name})
 	add(t, s, letters(0, 3, "a")...)
 	p.down.Store(true)
 	p.cut()
@@ -298,7 +299,7 @@ func TestServerGoesAndComesBack(t *testing.T) {
 	waitFor(t, func() bool { return s.Add(within(t), letters(3, 4, "a")) == nil })
 	adds(t, s, 4)
 	// The server's side of it: every backend is ended by an operator.
-	exec(t, server(t), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'troupe dead letters' AND pid <> pg_backend_pid()")
+	exec(t, server(t), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", name)
 	waitFor(t, func() bool { return s.Add(within(t), letters(4, 5, "a")) == nil })
 	adds(t, s, 5)
 }

@@ -21,12 +21,11 @@ func openSuite() (engine.Engine, error) {
 	return rabbitmq.Open(ctx, rabbitmq.Config{URL: os.Getenv(suiteURL)})
 }
 
-// TestEngine runs the suite of all engines, on a server that it may restart.
-func TestEngine(t *testing.T) {
-	p := privateServer(t)
-	t.Setenv(suiteURL, p.url)
+// conformance runs the suite of all engines, on a server that it may restart.
+func conformance(t *testing.T, p *private) {
 	enginetest.Run(t, enginetest.Harness{
-		Open: openSuite,
+		Variant: "RabbitMQ",
+		Open:    openSuite,
 		Restart: func(t *testing.T) {
 			p.queuesAreSafe(t, strings.Fields(p.ctl(t, "list_queues", "name", "--no-table-headers"))...)
 			p.must(t, "kill")

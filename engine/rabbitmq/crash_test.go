@@ -108,16 +108,15 @@ func TestKilledConsumers(t *testing.T) {
 	t.Logf("%d settled by four that were killed, %d came after, %d of them again, %d settled twice", len(settled), len(seen), again, duplicates)
 }
 
-// TestServerRestartsUnderLoad publishes and consumes while the server is killed and
+// serverRestartsUnderLoad publishes and consumes while the server is killed and
 // restarted: nothing acknowledged is lost, and everybody goes on by themselves.
 //
 // The suite of all engines kills the server, too; this one with delays and returns at
 // the same time, and as it takes another start of the server, only on demand.
-func TestServerRestartsUnderLoad(t *testing.T) {
+func serverRestartsUnderLoad(t *testing.T, p *private) {
 	if os.Getenv("TROUPE_SOAK") == "" {
 		t.Skip("TROUPE_SOAK is not set")
 	}
-	p := privateServer(t)
 	top, err := open(t, rabbitmq.Config{URL: p.url}).Open(within(t), "load")
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,26 +26,48 @@ type private struct {
 	script string
 }
 
+// thePrivate is started once, and beside the other tests: it takes its time.
 var thePrivate struct {
-	sync.Mutex
+	once   sync.Once
+	ready  chan struct{} // closed when there is a server or an error; nil if nobody asked
 	server *private
 	err    error
-	tried  bool
 }
 
-func privateServer(t testing.TB) *private {
-	t.Helper()
+func needPrivate() {
+	thePrivate.once.Do(func() {
+		ready := make(chan struct{})
+		thePrivate.ready = ready
+		go func() {
+			defer close(ready)
+			thePrivate.server, thePrivate.err = startPrivate()
+		}()
+	})
+}
+
+// TestOnItsOwnServer has all that stops, starves or configures a server. It is parallel
+// to nothing but comes last, when the server has had its time to start.
+func TestOnItsOwnServer(t *testing.T) {
+	t.Parallel()
 	server(t) // where there is none for the others there is none
-	thePrivate.Lock()
-	defer thePrivate.Unlock()
-	if !thePrivate.tried {
-		thePrivate.tried = true
-		thePrivate.server, thePrivate.err = startPrivate()
-	}
+	needPrivate()
+	<-thePrivate.ready
 	if thePrivate.err != nil {
 		t.Fatal(thePrivate.err)
 	}
-	return thePrivate.server
+	p := thePrivate.server
+	if err := os.Setenv(suiteURL, p.url); err != nil { // for the processes that the suite kills
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *private)
+	}{
+		{"Engine", conformance}, {"RestartsUnderLoad", serverRestartsUnderLoad}, {"ShortOfMemory", serverShortOfMemory},
+		{"TakesLess", serverTakesLess}, {"NotAllowed", notAllowed}, {"PolicyLosesNothing", policyLosesNothing},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, p) })
+	}
 }
 
 func startPrivate() (*private, error) {
@@ -145,7 +168,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TROUPE_ENGINETEST_CHILD") != "" {
 		enginetest.Main(m, openSuite) // ends the process, which has no server to stop
 	}
+	flag.Parse()
+	if os.Getenv("TROUPE_RABBITMQ") != "" && flag.Lookup("test.run").Value.String() == "" {
+		needPrivate()
+	}
 	code := m.Run()
+	if thePrivate.ready != nil {
+		<-thePrivate.ready
+	}
 	if p := thePrivate.server; p != nil {
 		if _, err := p.services("stop"); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -11,10 +11,9 @@ import (
 	"github.com/troupe-go/troupe/engine/rabbitmq"
 )
 
-// TestServerShortOfMemory: what the server does not take is ErrFull, at once when it is
+// serverShortOfMemory: what the server does not take is ErrFull, at once when it is
 // known, settling goes on, and publishing goes on when there is memory again.
-func TestServerShortOfMemory(t *testing.T) {
-	p := privateServer(t)
+func serverShortOfMemory(t *testing.T, p *private) {
 	e := open(t, rabbitmq.Config{URL: p.url})
 	top, err := e.Open(within(t), "alarm")
 	if err != nil {
@@ -61,10 +60,9 @@ func TestServerShortOfMemory(t *testing.T) {
 	}
 }
 
-// TestServerTakesLess: the server's own limit closes the channel over one record; the
+// serverTakesLess: the server's own limit closes the channel over one record; the
 // engine learns it, and the records beside it may be published again.
-func TestServerTakesLess(t *testing.T) {
-	p := privateServer(t)
+func serverTakesLess(t *testing.T, p *private) {
 	p.ctl(t, "eval", "application:set_env(rabbit, max_message_size, 1000).")
 	defer p.ctl(t, "eval", "application:set_env(rabbit, max_message_size, 134217728).")
 	top, err := open(t, rabbitmq.Config{URL: p.url}).Open(within(t), "small")
@@ -102,9 +100,8 @@ func TestServerTakesLess(t *testing.T) {
 	}
 }
 
-// TestNotAllowed: a user who may connect and no more, and one who may not write.
-func TestNotAllowed(t *testing.T) {
-	p := privateServer(t)
+// notAllowed: a user who may connect and no more, and one who may not write.
+func notAllowed(t *testing.T, p *private) {
 	top, err := open(t, rabbitmq.Config{URL: p.url}).Open(within(t), "private")
 	if err != nil {
 		t.Fatal(err)
@@ -125,10 +122,9 @@ func TestNotAllowed(t *testing.T) {
 	}
 }
 
-// TestPolicyLosesNothing: an operator's policy that lets records expire sends them to
+// policyLosesNothing: an operator's policy that lets records expire sends them to
 // the unclaimed.
-func TestPolicyLosesNothing(t *testing.T) {
-	p := privateServer(t)
+func policyLosesNothing(t *testing.T, p *private) {
 	e := open(t, rabbitmq.Config{URL: p.url})
 	top, err := e.Open(within(t), "expiring")
 	if err != nil {

@@ -7,7 +7,10 @@
 // A topic is an exchange, troupe.orders.placed, and a group is a quorum queue bound to
 // it, troupe.orders.placed/mail. Both stay until somebody deletes them on the server: a
 // group that nobody consumes any more keeps its records, and its queue has to be
-// deleted when the subscriber is gone for good.
+// deleted when the subscriber is gone for good. A queue that is deleted under its
+// consumer is made again; what is published until then is with the unclaimed, see below.
+// An exchange that is deleted is made again by who publishes, but the queues of groups
+// are bound to it again only when a consumer of theirs connects.
 //
 // # What is kept
 //

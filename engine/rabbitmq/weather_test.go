@@ -320,3 +320,35 @@ func TestClosed(t *testing.T) {
 		}
 	}
 }
+
+// TestQueueDeleted: somebody deletes the queue of a group that is consumed. The consumer
+// says so, makes it again, and has what is published from then on.
+func TestQueueDeleted(t *testing.T) {
+	top, name := topic(t, open(t, rabbitmq.Config{}))
+	s := subscribe(t, top, engine.SubscribeConfig{})
+	publish(t, top, records(0, 2)...)
+	held := fetch(t, s, 2)
+	deleteQueue(t, "troupe."+name+"/mail")
+	if _, err := s.Fetch(within(t), 1); !errors.Is(err, engine.ErrUnavailable) {
+		t.Errorf("Fetch = %v, want ErrUnavailable", err)
+	}
+	if late, err := s.Settle(within(t), []engine.Settlement{{Delivery: held[0]}}); late != 1 || err != nil {
+		t.Errorf("Settle = %d, %v, want 1 late", late, err)
+	}
+	ctx := within(t)
+	for i := 2; ; i++ { // what comes before it has joined again is with the unclaimed
+		publish(t, top, records(i, i+1)...)
+		short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		ds, err := s.Fetch(short, 1)
+		cancel()
+		if err == nil && len(ds) > 0 {
+			if ds[0].Attempt != 1 {
+				t.Errorf("attempt %d, want 1", ds[0].Attempt)
+			}
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("Fetch = %v: it never joined again", err)
+		}
+	}
+}

@@ -14,6 +14,10 @@
 //     [github.com/troupe-go/troupe/codec/protobuf] or [github.com/troupe-go/troupe/codec/cbor].
 //   - To look into dead letters or keep them elsewhere, use
 //     [github.com/troupe-go/troupe/deadletter].
+//   - To keep a topic's events beyond the process, and share them with others, use
+//     an engine: [github.com/troupe-go/troupe/engine] says which there are.
+//   - To store what has happened and derive everything from it, use
+//     [github.com/troupe-go/troupe/eventstore].
 //   - To test handlers together with the runtime, use
 //     [github.com/troupe-go/troupe/troupetest].
 //   - To tell an actor of your own messages directly, or to supervise several

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -37,6 +38,10 @@ func (c *call) export() error {
 	if err := c.mayScope(Payload, scope); err != nil {
 		return err
 	}
+	by, err := c.by(ops.By{Name: c.text("by"), Why: c.text("why")})
+	if err != nil {
+		return err
+	}
 	h := c.w.Header()
 	h.Set("Content-Type", lines)
 	h.Set("Trailer", trailer)
@@ -45,7 +50,7 @@ func (c *call) export() error {
 		return nil
 	}
 	w := &patient{ctl: http.NewResponseController(c.w), w: c.w}
-	n, err := c.desk.Export(c.r.Context(), w, scope, format)
+	n, err := c.desk.Export(c.r.Context(), by, w, scope, format)
 	if err != nil {
 		if !w.begun {
 			h.Del("Trailer")
@@ -79,26 +84,49 @@ func (p *patient) Write(data []byte) (int, error) {
 // importLetters reads a file of letters. What was read before a fault stays, and
 // sending the file again leaves it out.
 func (c *call) importLetters() error {
-	format := c.format()
-	if c.fault != nil {
-		return c.fault
-	}
-	if err := checkType(c.r, lines); err != nil {
-		return err
-	}
-	if err := c.may(Mutate, AllTopics); err != nil {
+	format, file, err := c.file()
+	if err != nil {
 		return err
 	}
 	by, err := c.by(ops.By{Name: c.text("by"), Why: c.text("why")})
 	if err != nil {
 		return err
 	}
-	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{}) // the size is bounded, by MaxImport
 	// Not ended by a broken connection between two letters: the reader will see it.
 	ctx := context.WithoutCancel(c.r.Context())
-	done, err := c.desk.Import(ctx, by, http.MaxBytesReader(c.w, c.r.Body, c.cfg.MaxImport), format)
+	done, err := c.desk.Import(ctx, by, file, format)
 	if err != nil {
 		return err
 	}
 	return c.answer(done)
+}
+
+// previewImport reads a file of letters and says what an import of it would do. It
+// needs the right to import: it tells which letters are there.
+func (c *call) previewImport() error {
+	format, file, err := c.file()
+	if err != nil {
+		return err
+	}
+	would, err := c.desk.PreviewImport(c.r.Context(), file, format)
+	if err != nil {
+		return err
+	}
+	return c.answer(would)
+}
+
+// file is the body of a request that brings letters.
+func (c *call) file() (format string, body io.Reader, err error) {
+	format = c.format()
+	if c.fault != nil {
+		return "", nil, c.fault
+	}
+	if err := checkType(c.r, lines); err != nil {
+		return "", nil, err
+	}
+	if err := c.may(Mutate, AllTopics); err != nil {
+		return "", nil, err
+	}
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{}) // the size is bounded, by MaxImport
+	return format, http.MaxBytesReader(c.w, c.r.Body, c.cfg.MaxImport), nil
 }

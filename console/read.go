@@ -95,13 +95,17 @@ func (c *call) limit() int { return c.between("limit", 0, 0, deadletter.MaxLimit
 
 func (c *call) letters() error {
 	query, after, limit, brief := c.text("query"), c.text("after"), c.limit(), c.flag("brief")
+	list := c.desk.Letters
+	if c.flag("quick") {
+		list = c.desk.QuickLetters
+	}
 	if c.fault != nil {
 		return c.fault
 	}
 	if err := c.mayQuery(query); err != nil {
 		return err
 	}
-	page, err := c.desk.Letters(c.r.Context(), query, after, limit)
+	page, err := list(c.r.Context(), query, after, limit)
 	if err != nil {
 		return err
 	}

@@ -93,6 +93,12 @@ func (m *Memory) Add(ctx context.Context, letters []Letter) error {
 	return err
 }
 
+// Check implements [Checker].
+func (m *Memory) Check(l Letter) error {
+	_, err := m.entry(l)
+	return err
+}
+
 func (m *Memory) add(entries []*entry) (evicted []*entry, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -45,6 +45,10 @@ type Query struct {
 	// Limit is the largest number of letters to return, at most MaxLimit.
 	// Zero means DefaultLimit.
 	Limit int
+	// Quick does not wait for a total that takes longer than the page: Page.Total
+	// may then be of what is known, and Page.Partial says so. The same query
+	// without it counts the rest.
+	Quick bool
 }
 
 // Page is a part of the letters that a query selects.
@@ -56,6 +60,9 @@ type Page struct {
 	// Total is how many letters the query selects on all its pages, counted
 	// when this page was read.
 	Total int `json:"total"`
+	// Partial says that there are at least Total: those of this page, and one more
+	// if there is a next page. Only a query that is Quick gets such a page.
+	Partial bool `json:"partial,omitempty"`
 }
 
 // Validate reports every rule that the query breaks, as one error that wraps

@@ -63,6 +63,13 @@ type Store interface {
 	Delete(ctx context.Context, ids ...string) (int, error)
 }
 
+// Checker is a Store that says beforehand what Add would refuse. Memory and the
+// store of package sqlite do; others may.
+type Checker interface {
+	// Check returns nil or what Err of the *LetterError would be.
+	Check(l Letter) error
+}
+
 // LetterError says which letter of an Add or Update the store refuses, and
 // wraps ErrInvalidLetter or ErrTooLarge. Nothing has been stored. The same
 // letter will be refused again, the others of the batch may be fine.

@@ -75,11 +75,21 @@ func (d *Desk) Group(ctx context.Context, fingerprint string) (deadletter.Group,
 // the Next of the page before, and empty for the first; limit 0 is
 // deadletter.DefaultLimit.
 func (d *Desk) Letters(ctx context.Context, query, after string, limit int) (deadletter.Page, error) {
+	return d.list(ctx, query, after, limit, false)
+}
+
+// QuickLetters is Letters without a wait for the total: if that takes longer than the
+// page, Page.Partial is set, and Count tells it.
+func (d *Desk) QuickLetters(ctx context.Context, query, after string, limit int) (deadletter.Page, error) {
+	return d.list(ctx, query, after, limit, true)
+}
+
+func (d *Desk) list(ctx context.Context, query, after string, limit int, quick bool) (deadletter.Page, error) {
 	where, err := parse(query)
 	if err != nil {
 		return deadletter.Page{}, err
 	}
-	return d.ledger.List(ctx, deadletter.Query{Where: where, After: after, Limit: limit})
+	return d.ledger.List(ctx, deadletter.Query{Where: where, After: after, Limit: limit, Quick: quick})
 }
 
 // Letter returns the letter, or deadletter.ErrNotFound.

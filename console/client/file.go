@@ -14,8 +14,8 @@ import (
 
 // Export writes the letters of a scope to w as they come, and returns how many
 // they are. An export that broke off is an error, never a shorter one.
-func (c *Client) Export(ctx context.Context, w io.Writer, s ops.Scope, format string) (int, error) {
-	v := values{}.text("group", s.Group).text("query", s.Query).text("format", format)
+func (c *Client) Export(ctx context.Context, by ops.By, w io.Writer, s ops.Scope, format string) (int, error) {
+	v := values{}.text("group", s.Group).text("query", s.Query).text("format", format).text("by", by.Name).text("why", by.Why)
 	for _, id := range s.IDs {
 		v.text("id", id)
 	}
@@ -41,9 +41,17 @@ func (c *Client) Export(ctx context.Context, w io.Writer, s ops.Scope, format st
 // Import sends the letters that r has. What was read before a fault stays; sending
 // it again adds nothing twice.
 func (c *Client) Import(ctx context.Context, by ops.By, r io.Reader, format string) (ops.Imported, error) {
-	v := values{}.text("format", format).text("by", by.Name).text("why", by.Why)
+	return c.sendFile(ctx, "import", values{}.text("format", format).text("by", by.Name).text("why", by.Why), r)
+}
+
+// PreviewImport sends the letters that r has, and returns what Import would do.
+func (c *Client) PreviewImport(ctx context.Context, r io.Reader, format string) (ops.Imported, error) {
+	return c.sendFile(ctx, "import/preview", values{}.text("format", format), r)
+}
+
+func (c *Client) sendFile(ctx context.Context, path string, v values, r io.Reader) (ops.Imported, error) {
 	var result ops.Imported
-	req, err := c.request(ctx, http.MethodPost, "import", url.Values(v), io.NopCloser(r))
+	req, err := c.request(ctx, http.MethodPost, path, url.Values(v), io.NopCloser(r))
 	if err != nil {
 		return result, err
 	}

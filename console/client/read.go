@@ -141,6 +141,12 @@ func (c *Client) Letters(ctx context.Context, query, after string, limit int) (d
 	return page.Page, err
 }
 
+// QuickLetters is that of ops.Desk.
+func (c *Client) QuickLetters(ctx context.Context, query, after string, limit int) (deadletter.Page, error) {
+	page, err := get[wire.LetterPage](ctx, c, "letters", url.Values(values{}.text("query", query).text("after", after).number("limit", limit).text("quick", "true")))
+	return page.Page, err
+}
+
 // Letter is that of ops.Desk.
 func (c *Client) Letter(ctx context.Context, id string) (deadletter.Letter, error) {
 	l, err := get[wire.Letter](ctx, c, "letter", url.Values(values{}.text("id", id)))

@@ -149,7 +149,7 @@ var groupCases = []testCase{
 				versions = append(versions, l)
 				r.update(s, id, func(stored *deadletter.Letter) error { *stored = l.Clone(); return nil })
 			}
-			for i := range 60 {
+			for i := range 60 / slow {
 				q := deadletter.GroupQuery{Letters: deadletter.Query{Now: day}, Limit: 1 + rng.IntN(5)}
 				switch i % 4 {
 				case 1:

@@ -355,6 +355,12 @@ func (s *plain) List(ctx context.Context, q deadletter.Query) (deadletter.Page, 
 	if s.has("Total counts the page") {
 		p.Total = len(rest)
 	}
+	if q.Quick && s.has("a quick total is a guess") {
+		p.Total, p.Partial = p.Total+1, true
+	}
+	if q.Quick && s.has("a quick page is short") && len(rest) > 1 {
+		rest = rest[:1]
+	}
 	for _, l := range rest {
 		p.Letters = append(p.Letters, s.out(l, "List"))
 	}

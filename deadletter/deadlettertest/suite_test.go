@@ -40,6 +40,8 @@ var mutants = []struct{ bug, caught string }{
 	{"List shows tombstones", "deleted letters are hidden"},
 	{"List hides what is archived", "deleted letters are hidden"},
 	{"List ignores Where", "a search finds what matches"},
+	{"a quick total is a guess", "a quick search finds the same"},
+	{"a quick page is short", "a quick search finds the same"},
 	{"search is about case", "a search finds what matches"},
 	{"search reads payload numbers as float64", "a search is exact"},
 	{"searches for what letters were", "a search finds what matches now"},

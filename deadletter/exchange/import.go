@@ -13,7 +13,7 @@ import (
 // MaxFaults is how many faults Imported keeps.
 const MaxFaults = 100
 
-// Imported says what an import did.
+// Imported says what an import did, or would do.
 type Imported struct {
 	Added int `json:"added"`
 	Known int `json:"known"` // were there already, and have not been changed
@@ -46,15 +46,52 @@ func Import(ctx context.Context, store deadletter.Store, r io.Reader, format, fr
 		return Imported{}, errors.New(`exchange: from "": must not be empty`)
 	}
 	var im Imported
-	var batch []Line
 	seen := map[string]bool{}
+	err := im.read(r, format, from, seen, func(batch []Line) error {
+		clear(seen) // the store knows them by the next batch
+		return im.add(ctx, store, batch)
+	})
+	return im, err
+}
+
+// Preview says what Import would do with the letters of r, and adds none. What the
+// store would refuse is known if it is a [deadletter.Checker]. It remembers the IDs of
+// all letters, about a hundred bytes each.
+//
+// An error is the store's, r's, ErrFormat or ctx's.
+func Preview(ctx context.Context, store deadletter.Store, r io.Reader, format string) (Imported, error) {
+	var im Imported
+	checker, _ := store.(deadletter.Checker)
+	err := im.read(r, format, "preview", map[string]bool{}, func(batch []Line) error {
+		letters, lines, err := im.fresh(ctx, store, batch)
+		if err != nil {
+			return err
+		}
+		for i, l := range letters {
+			if checker != nil {
+				if err := checker.Check(l); err != nil {
+					im.fault(&LineError{lines[i], err})
+					continue
+				}
+			}
+			im.Added++
+		}
+		return nil
+	})
+	return im, err
+}
+
+// read calls add with the letters of r, as they would be in the store, in batches.
+// seen are the IDs that came before, of which no other letter is given.
+func (im *Imported) read(r io.Reader, format, from string, seen map[string]bool, add func([]Line) error) error {
+	var batch []Line
 	for line, err := range Read(r, format) {
 		if le, ok := errors.AsType[*LineError](err); ok {
 			im.fault(le)
 			continue
 		}
 		if err != nil {
-			return im, err
+			return err
 		}
 		l := &line.Letter
 		l.ImportedFrom = from
@@ -69,20 +106,17 @@ func Import(ctx context.Context, store deadletter.Store, r io.Reader, format, fr
 		}
 		seen[l.ID] = true
 		if batch = append(batch, line); len(batch) == importBatch {
-			if err := im.add(ctx, store, batch); err != nil {
-				return im, err
+			if err := add(batch); err != nil {
+				return err
 			}
 			batch = batch[:0]
-			clear(seen) // the store knows them by now
 		}
 	}
-	return im, im.add(ctx, store, batch)
+	return add(batch)
 }
 
-// add brings a batch into the store, without those that it refuses.
-func (im *Imported) add(ctx context.Context, store deadletter.Store, batch []Line) error {
-	var letters []deadletter.Letter
-	var lines []int
+// fresh returns the letters of a batch that the store does not have, and their lines.
+func (im *Imported) fresh(ctx context.Context, store deadletter.Store, batch []Line) (letters []deadletter.Letter, lines []int, err error) {
 	for _, line := range batch {
 		switch _, err := store.Get(ctx, line.Letter.ID); {
 		case err == nil:
@@ -90,8 +124,17 @@ func (im *Imported) add(ctx context.Context, store deadletter.Store, batch []Lin
 		case errors.Is(err, deadletter.ErrNotFound):
 			letters, lines = append(letters, line.Letter), append(lines, line.Number)
 		default:
-			return fmt.Errorf("exchange: line %d: %w", line.Number, err)
+			return nil, nil, fmt.Errorf("exchange: line %d: %w", line.Number, err)
 		}
+	}
+	return letters, lines, nil
+}
+
+// add brings a batch into the store, without those that it refuses.
+func (im *Imported) add(ctx context.Context, store deadletter.Store, batch []Line) error {
+	letters, lines, err := im.fresh(ctx, store, batch)
+	if err != nil {
+		return err
 	}
 	for len(letters) > 0 {
 		err := store.Add(ctx, letters)

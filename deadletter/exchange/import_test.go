@@ -72,7 +72,15 @@ func TestImportLeavesOutWhatTheStoreRefuses(t *testing.T) {
 		}
 		letters = append(letters, l)
 	}
-	im, err := exchange.Import(ctx, m, bytes.NewReader(write(t, exchange.JSONLines, letters...)), exchange.JSONLines, "file")
+	file := write(t, exchange.JSONLines, letters...)
+	would, err := exchange.Preview(ctx, m, bytes.NewReader(file), exchange.JSONLines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := m.List(ctx, deadletter.Query{}); err != nil || p.Total != 0 {
+		t.Fatalf("after Preview there are %d letters, %v", p.Total, err)
+	}
+	im, err := exchange.Import(ctx, m, bytes.NewReader(file), exchange.JSONLines, "file")
 	if err != nil || im.Added != 17 || im.Faulty != 3 {
 		t.Fatalf("Import = %+v, %v, want 17 added and 3 faulty", im, err)
 	}
@@ -80,6 +88,12 @@ func TestImportLeavesOutWhatTheStoreRefuses(t *testing.T) {
 		if f.Line != 4+7*i || !errors.Is(f, deadletter.ErrTooLarge) {
 			t.Errorf("fault %d is %v, want ErrTooLarge in line %d", i, f, 4+7*i)
 		}
+	}
+	if would.Added != im.Added || would.Faulty != im.Faulty || would.Faults[2].Line != im.Faults[2].Line {
+		t.Errorf("Preview = %+v, Import = %+v", would, im)
+	}
+	if would, err := exchange.Preview(ctx, m, bytes.NewReader(file), exchange.JSONLines); err != nil || would.Added != 0 || would.Known != 17 || would.Faulty != 3 {
+		t.Errorf("Preview of what is there = %+v, %v", would, err)
 	}
 }
 

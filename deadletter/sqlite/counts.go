@@ -3,21 +3,25 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/troupe-go/troupe/deadletter"
 )
 
-// countCache remembers what had to be looked for letter by letter, for as long as
-// nothing changes: the pages of one query are counted once.
+// countCache remembers what had to be looked for letter by letter. As long as no
+// letter is changed or removed, only those that have come since are counted.
 type countCache struct {
 	mu     sync.Mutex
 	totals map[string]counted
 }
 
+// counted is what was found among the letters up to a seq.
 type counted struct {
-	generation int64
-	found      found
+	rewritten int64 // how often letters had been changed or removed
+	upTo      int64
+	found     found
 }
 
 const maxCounted = 64
@@ -36,28 +40,115 @@ func countKey(q deadletter.Query) string {
 	return fmt.Sprintf("%q %q %q %q %q %q %d", q.Topic, q.Subscriber, q.Reason, q.Fingerprint, q.State, q.Where.String(), at)
 }
 
-// of returns the total of a query as of the moment that c sees.
-func (cc *countCache) of(ctx context.Context, c *conn, q deadletter.Query, count func() (found, error)) (found, error) {
-	generation, err := c.number(ctx, "SELECT n FROM counters WHERE name = 'generation'")
+// of returns what a query finds as of the moment that c sees. If quick, it may not
+// know.
+func (cc *countCache) of(ctx context.Context, c *conn, w *where, sel *selection, q deadletter.Query) (f found, known bool, err error) {
+	var now counted
+	err = c.query(ctx, "SELECT n, (SELECT coalesce(max(seq), 0) FROM letter_rows) FROM counters WHERE name = 'rewritten'", nil, func(v []any) error {
+		now.rewritten, now.upTo = v[0].(int64), v[1].(int64)
+		return nil
+	})
 	if err != nil {
-		return found{}, err
+		return found{}, false, err
 	}
 	key := countKey(q)
 	cc.mu.Lock()
-	known, ok := cc.totals[key]
+	before, ok := cc.totals[key]
 	cc.mu.Unlock()
-	if ok && known.generation == generation {
-		return known.found, nil
+	ok = ok && before.rewritten == now.rewritten && before.upTo <= now.upTo
+	switch {
+	case ok && before.upTo == now.upTo:
+		return before.found, true, nil
+	case w.awake != nil:
+		now.found, err = w.countAwake(ctx, c, sel)
+		known = true
+	case ok && (!q.Quick || now.upTo-before.upTo <= quickLetters):
+		now.found, err = w.countBehind(ctx, c, sel, before)
+		known = true
+	case q.Quick:
+		now.found, known, err = w.countQuickly(ctx, c, sel)
+	default:
+		now.found, err = w.count(ctx, c, sel)
+		known = true
 	}
-	f, err := count()
-	if err != nil {
-		return found{}, err
+	if err != nil || !known {
+		return found{}, false, err
 	}
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
 	if len(cc.totals) >= maxCounted {
 		clear(cc.totals)
 	}
-	cc.totals[key] = counted{generation, f}
-	return f, nil
+	cc.totals[key] = now
+	return now.found, true, nil
+}
+
+// quickLetters is how many letters are looked at one by one for a total that
+// nobody is to wait for, beside a page: a millisecond or two.
+const quickLetters = 500
+
+// countBehind adds what has come since to what was found.
+func (w *where) countBehind(ctx context.Context, c *conn, sel *selection, before counted) (found, error) {
+	from, args := w.from(sel, fromTail)
+	from, args = from+" AND l.seq > ?", append(slices.Clone(args), before.upTo)
+	f := before.found
+	if f.few == nil {
+		n, err := c.number(ctx, "SELECT count(*) "+from, args...)
+		f.total += n
+		return f, err
+	}
+	f.few = slices.Clone(f.few)
+	err := c.query(ctx, "SELECT l.id, l.seq "+from, args, func(v []any) error {
+		f.few = append(f.few, entry{id: text(v[0]), seq: v[1].(int64)})
+		return ctx.Err()
+	})
+	slices.SortFunc(f.few, newestFirst)
+	if f.total = int64(len(f.few)); f.total > fewLetters {
+		f.few = nil
+	}
+	return f, err
+}
+
+// countAwake counts those that are snoozed, of which there are few.
+func (w *where) countAwake(ctx context.Context, c *conn, sel *selection) (found, error) {
+	snoozed := *w
+	snoozed.letter = *w.awake
+	from, args := snoozed.from(sel, fromSnoozed)
+	n, err := c.number(ctx, "SELECT count(*) "+from, args...)
+	return found{total: sel.n - n}, err
+}
+
+// countQuickly counts what an index finds at once.
+func (w *where) countQuickly(ctx context.Context, c *conn, sel *selection) (found, bool, error) {
+	named := sel.kinds != nil && len(sel.kinds) <= manyKinds
+	from, args := "", []any(nil)
+	switch {
+	case named && sel.n <= quickLetters:
+		from, args = w.from(sel, fromClass)
+	case sel.kinds == nil && len(w.bounds) == len(w.letter.terms):
+		from, args = w.from(sel, fromAll) // by an index of times, of which the first are read
+	case len(w.needles) > 0:
+		upTo, err := watermark(ctx, c)
+		if err != nil {
+			return found{}, false, err
+		}
+		terms, err := w.match(ctx, c)
+		if err != nil {
+			return found{}, false, err
+		}
+		// Those that the index finds, and those that it does not know, if they are few.
+		list, err := c.textOf(ctx, `SELECT json_group_array(seq) FROM (SELECT seq FROM stale UNION SELECT * FROM (SELECT seq FROM letter_rows WHERE seq > ? LIMIT ?)
+			UNION SELECT * FROM (SELECT rowid FROM texts WHERE texts MATCH ? LIMIT ?) LIMIT ?)`, upTo, quickLetters+1, terms, quickLetters+1, quickLetters+1)
+		if err != nil {
+			return found{}, false, err
+		}
+		if strings.Count(list, ",") >= quickLetters {
+			return found{}, false, nil
+		}
+		from, args = w.from(sel, fromList, list)
+	default:
+		return found{}, false, nil
+	}
+	f, err := w.few(ctx, c, from, args)
+	return f, f.few != nil, err
 }

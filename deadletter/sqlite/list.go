@@ -23,7 +23,7 @@ func (s *Store) List(ctx context.Context, q deadletter.Query) (deadletter.Page, 
 	limit := limitOr(q.Limit)
 	page := deadletter.Page{Letters: []deadletter.Letter{}}
 	err := s.read(ctx, func(c *conn) error {
-		seqs, total, err := s.find(ctx, c, q, limit+1)
+		seqs, total, known, err := s.find(ctx, c, q, limit+1)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (s *Store) List(ctx context.Context, q deadletter.Query) (deadletter.Page, 
 		for _, r := range rows {
 			page.Letters = append(page.Letters, r.letter)
 		}
-		page.Total = int(total)
+		page.Total, page.Partial = int(total), !known
 		if more {
 			page.Next = rows[len(rows)-1].letter.ID
 		}
@@ -58,24 +58,28 @@ func limitOr(limit int) int {
 }
 
 // find returns the first letters behind q.After, newest first, and how many there
-// are on all pages.
-func (s *Store) find(ctx context.Context, c *conn, q deadletter.Query, limit int) (seqs []int64, total int64, err error) {
+// are on all pages, or at least if that is not known.
+func (s *Store) find(ctx context.Context, c *conn, q deadletter.Query, limit int) (seqs []int64, total int64, known bool, err error) {
 	w := compile(q)
 	defer w.release()
 	sel, err := choose(ctx, c, w)
 	if err != nil || sel.n == 0 {
-		return nil, 0, err
+		return nil, 0, true, err
 	}
 	if len(w.letter.terms) == 0 {
 		seqs, err = w.walk(ctx, c, sel, q.After, limit)
-		return seqs, sel.n, err
+		return seqs, sel.n, true, err
 	}
-	f, err := s.counts.of(ctx, c, q, func() (found, error) { return w.count(ctx, c, sel) })
-	if err != nil || f.total == 0 {
-		return nil, 0, err
+	f, known, err := s.counts.of(ctx, c, w, sel, q)
+	if err != nil || known && f.total == 0 {
+		return nil, 0, true, err
 	}
 	seqs, err = w.page(ctx, c, sel, f, q.After, limit)
-	return seqs, f.total, err
+	if known {
+		return seqs, f.total, true, err
+	}
+	// A page that is the first and the last has all of them.
+	return seqs, int64(len(seqs)), q.After == "" && len(seqs) < limit, err
 }
 
 // IDs implements [deadletter.Ledger].

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,7 +160,13 @@ func TestTheFileShrinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "letters.db")
 		s := open(t, sqlite.Config{Path: path})
-		mustAdd(t, s, letters(0, 20_000))
+		// Large ones, of which a file is soon full, in what is not in the index.
+		const many = 1500
+		batch := letters(0, many)
+		for i := range batch {
+			batch[i].Stack = strings.Repeat("main.go:17\n", 2500)
+		}
+		mustAdd(t, s, batch)
 		all, err := s.IDs(t.Context(), deadletter.Query{})
 		if err != nil {
 			t.Fatal(err)
@@ -168,7 +175,7 @@ func TestTheFileShrinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n, err := s.Delete(t.Context(), all...); n != 20_000 || err != nil {
+		if n, err := s.Delete(t.Context(), all...); n != many || err != nil {
 			t.Fatalf("Delete = %d, %v", n, err)
 		}
 		time.Sleep(10 * sqlite.DefaultSweep)

@@ -26,8 +26,7 @@ var columns = []string{
 }
 
 var (
-	insertLetter = "INSERT OR IGNORE INTO letter_rows (seq, class, state, " + strings.Join(columns, ", ") +
-		") VALUES (?, ?, ?" + strings.Repeat(", ?", len(columns)) + ")"
+	letterTable  = "letter_rows (seq, class, state, " + strings.Join(columns, ", ") + ")"
 	updateLetter = "UPDATE letter_rows SET class = ?, state = ?, " + strings.Join(columns, " = ?, ") + " = ? WHERE seq = ?"
 	selectLetter = "SELECT l.seq, l.class, c.topic, c.subscriber, c.reason, c.fingerprint, l.state, l." + strings.Join(columns, ", l.") +
 		" FROM letter_rows l JOIN classes c ON c.class = l.class "
@@ -43,11 +42,12 @@ type row struct {
 	letter     deadletter.Letter
 }
 
-// values returns what is written to columns. The letter is in its normal form.
-func values(l *deadletter.Letter) ([]any, error) {
+// values makes what is written to columns. The letter is in its normal form, and
+// of that size.
+func values(l *deadletter.Letter, size int64, into []any) error {
 	types, err := encode(l.ErrorTypes, len(l.ErrorTypes) == 0, clean(l.ErrorTypes...))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	whole := true
 	for k, v := range l.Headers {
@@ -55,7 +55,7 @@ func values(l *deadletter.Letter) ([]any, error) {
 	}
 	headers, err := encode(l.Headers, len(l.Headers) == 0, whole)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var purge time.Time
 	whole = true
@@ -67,23 +67,24 @@ func values(l *deadletter.Letter) ([]any, error) {
 	}
 	closed, err := encode(l.Closed, l.Closed == nil, whole)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	odd, err := oddTimes(l)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var payload any
 	if len(l.Payload) > 0 {
 		payload = l.Payload
 	}
-	return []any{
+	copy(into, []any{
 		l.ID, stamp(l.FirstFailedAt), stamp(l.LastFailedAt), stamp(l.PublishedAt), stamp(l.ResolvedAt()), stamp(l.SnoozedUntil), stamp(purge),
-		l.Size(), l.AttemptCount, l.RedriveCount(), len(l.Attempts), len(l.Redrives), int64(l.Sequence), l.SchemaVersion,
+		size, l.AttemptCount, l.RedriveCount(), len(l.Attempts), len(l.Redrives), int64(l.Sequence), l.SchemaVersion,
 		l.Cause, l.Node, l.Pattern, l.EventID, l.CausationID, l.CorrelationID, l.ImportedFrom,
 		l.ContentType, l.GoType, l.PayloadError, closed, l.Error, types, l.PanicValue,
 		headers, payload, l.Stack, odd,
-	}, nil
+	})
+	return nil
 }
 
 // scan reads what selectLetter gives.

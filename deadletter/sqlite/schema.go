@@ -10,12 +10,12 @@ import (
 const applicationID = 0x54727044
 
 // schemaVersion is what this package writes. It is the user_version of the file.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // migrations lead from one version of the schema to the next; the first makes
 // it. Each runs in a transaction with the change of user_version. What has been
 // released is never edited.
-var migrations = [schemaVersion]string{schema1}
+var migrations = [schemaVersion]string{schema1, schema2}
 
 // The schema is documented in the documentation of the package, for people who
 // write queries: what is written there holds, what is only here may change.
@@ -210,6 +210,29 @@ CREATE TABLE audit (
 ) WITHOUT ROWID;
 CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit trail stays'); END;
 CREATE TRIGGER audit_holds BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit trail stays'); END;
+`
+
+// Blocks of blocks, so that a page far back, or of a time long ago, looks at few of
+// them; and how often a letter was changed or removed, so that what has been counted
+// stays known while letters only come. The full-text index begins again: it has more
+// of a letter, see indexed.
+const schema2 = `
+CREATE TABLE superblocks (
+	block     INTEGER PRIMARY KEY,
+	low       TEXT NOT NULL,
+	high      TEXT NOT NULL,
+	first_min INTEGER,
+	first_max INTEGER,
+	last_min  INTEGER,
+	last_max  INTEGER
+);
+INSERT INTO superblocks SELECT block >> 6, min(low), max(high), min(first_min), max(first_max), min(last_min), max(last_max)
+	FROM blocks GROUP BY block >> 6;
+INSERT INTO counters VALUES ('rewritten', 0);
+DELETE FROM counters WHERE name = 'generation';
+INSERT INTO texts (texts) VALUES ('delete-all');
+DELETE FROM stale;
+UPDATE counters SET n = 0 WHERE name = 'indexed';
 `
 
 // migrate brings the file to schemaVersion, or says why that cannot be.

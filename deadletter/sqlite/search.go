@@ -22,6 +22,10 @@ const (
 	fromAll   = "letter_rows l"
 	fromClass = "letter_rows l INDEXED BY letter_rows_class"
 	fromList  = "json_each(?) j CROSS JOIN letter_rows l ON l.seq = j.value"
+	// fromBlockList has the letters of blocks, read along the table.
+	fromBlockList = "json_each(?) j CROSS JOIN letter_rows l NOT INDEXED ON l.seq >= j.value << 8 AND l.seq < (j.value + 1) << 8"
+	fromSnoozed   = "letter_rows l INDEXED BY letter_rows_snoozed"
+	fromTail      = "letter_rows l NOT INDEXED"
 	// fromText has what the full-text index finds, but for those whose text has
 	// changed, these, and those that are not in it yet.
 	fromText = `(SELECT rowid AS seq FROM texts WHERE texts MATCH ? AND rowid NOT IN (SELECT seq FROM stale)
@@ -74,7 +78,11 @@ func (w *where) best(ctx context.Context, c *conn, sel *selection) (string, []an
 	}
 	if len(w.needles) > 0 && sel.n > fewLetters {
 		upTo, err := watermark(ctx, c)
-		from, args := w.from(sel, fromText, match(w.needles), upTo)
+		if err != nil {
+			return "", nil, err
+		}
+		terms, err := w.match(ctx, c)
+		from, args := w.from(sel, fromText, terms, upTo)
 		return from, args, err
 	}
 	from, args := w.from(sel, fromAll)
@@ -98,18 +106,23 @@ func (w *where) count(ctx context.Context, c *conn, sel *selection) (found, erro
 	if err != nil {
 		return found{}, err
 	}
+	f, err := w.few(ctx, c, from, args)
+	if err == nil && f.few == nil {
+		f.total, err = c.number(ctx, "SELECT count(*) "+from, args...)
+	}
+	return f, err
+}
+
+// few returns all letters of a source if they are few, or nothing.
+func (w *where) few(ctx context.Context, c *conn, from string, args []any) (found, error) {
 	// In one row: the engine stops within a row when ctx ends.
 	list, err := c.textOf(ctx, "SELECT json_group_array(seq) FROM (SELECT l.seq "+from+" LIMIT ?)", append(slices.Clone(args), fewLetters+1)...)
 	if err != nil {
 		return found{}, err
 	}
 	var seqs []int64
-	if err := json.Unmarshal([]byte(list), &seqs); err != nil {
+	if err := json.Unmarshal([]byte(list), &seqs); err != nil || int64(len(seqs)) > fewLetters {
 		return found{}, err
-	}
-	if int64(len(seqs)) > fewLetters {
-		n, err := c.number(ctx, "SELECT count(*) "+from, args...)
-		return found{total: n}, err
 	}
 	f := found{total: int64(len(seqs)), few: []entry{}}
 	err = c.query(ctx, "SELECT l.id, l.seq FROM "+fromList, []any{list}, func(v []any) error {
@@ -141,7 +154,7 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 	case sel.kinds != nil && len(sel.kinds) <= fewKinds && (len(w.needles) == 0 || sel.n < sel.all/20):
 		err = s.walk(ctx, sel)
 	case len(w.needles) > 0:
-		err = s.text(ctx, w)
+		err = s.text(ctx, w, f.total > 0 && f.total < sel.all/rareText)
 	default:
 		_, err = s.blocks(ctx, w, math.MaxInt)
 	}

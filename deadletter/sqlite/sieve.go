@@ -11,38 +11,49 @@ import (
 // selects, until they are a page and no other can be newer.
 //
 // Letters have numbers, their seq, in the order in which they came; that of their
-// IDs is nearly the same. For each block of 256 the file has the lowest and the
-// highest ID that was ever in it, and the times of failures. So letters are looked
-// at from the last, and what is left is known to be older, or not to fit.
+// IDs is nearly the same. For each block of 256, and each superblock of 64 blocks,
+// the file has the lowest and the highest ID that was ever in it, and the times of
+// failures. So letters are looked at from the last, and what is left is known to be
+// older, or not to fit.
 type sieve struct {
-	c      *conn
-	from   string // with the list of those to look at as its first argument
-	args   []any
-	behind string
-	limit  int
-	kept   []entry
+	c *conn
+	// The two ways to name letters to look at, by a list of them and by one of
+	// blocks, each the first argument.
+	from, fromBlocks string
+	args             []any
+	behind           string
+	limit            int
+	kept             []entry
 }
 
 func (w *where) sieve(c *conn, sel *selection, behind string, limit int) *sieve {
 	s := &sieve{c: c, behind: behind, limit: limit}
 	s.from, s.args = w.from(sel, fromList)
+	s.fromBlocks, _ = w.from(sel, fromBlockList)
 	if behind != "" {
-		s.from, s.args = s.from+" AND l.id < ?", append(s.args, behind)
+		s.from, s.fromBlocks, s.args = s.from+" AND l.id < ?", s.fromBlocks+" AND l.id < ?", append(s.args, behind)
 	}
 	return s
 }
 
-// look keeps those of the letters that the query selects.
-func (s *sieve) look(ctx context.Context, seqs []int64) error {
-	if len(seqs) == 0 {
+// look keeps those of the letters that the query selects, and lookInto those of
+// blocks.
+func (s *sieve) look(ctx context.Context, seqs []int64) error { return s.keep(ctx, s.from, seqs) }
+
+func (s *sieve) lookInto(ctx context.Context, blocks []int64) error {
+	return s.keep(ctx, s.fromBlocks, blocks)
+}
+
+func (s *sieve) keep(ctx context.Context, from string, of []int64) error {
+	if len(of) == 0 {
 		return nil
 	}
-	list, err := json.Marshal(seqs)
+	list, err := json.Marshal(of)
 	if err != nil {
 		return err
 	}
 	args := append([]any{string(list)}, s.args...)
-	err = s.c.query(ctx, "SELECT l.id, l.seq "+s.from, args, func(v []any) error {
+	err = s.c.query(ctx, "SELECT l.id, l.seq "+from, args, func(v []any) error {
 		s.kept = append(s.kept, entry{id: text(v[0]), seq: v[1].(int64)})
 		return nil
 	})
@@ -57,7 +68,9 @@ func (s *sieve) newest(ctx context.Context, last int64) (bool, error) {
 	if len(s.kept) < s.limit {
 		return false, nil
 	}
-	high, err := s.c.textOf(ctx, "SELECT max(high) FROM blocks WHERE block <= ?", last>>blockBits)
+	block := last >> blockBits
+	high, err := s.c.textOf(ctx, `SELECT max(high) FROM (SELECT max(high) AS high FROM superblocks WHERE block < ?
+		UNION ALL SELECT max(high) FROM blocks WHERE block >= ? AND block <= ?)`, block>>superBits, block>>superBits<<superBits, block)
 	return high < s.kept[s.limit-1].id, err
 }
 
@@ -66,17 +79,42 @@ func (s *sieve) start(ctx context.Context) (int64, error) {
 	if s.behind == "" {
 		return math.MaxInt64, nil
 	}
-	block, err := s.c.number(ctx, "SELECT coalesce(max(block), -1) FROM blocks WHERE low < ?", s.behind)
+	block := int64(-1)
+	err := s.c.query(ctx, "SELECT b.block "+everyBlock+" WHERE p.low < ? AND b.low < ?"+lastFirst+" LIMIT 1", []any{s.behind, s.behind}, func(v []any) error {
+		block = v[0].(int64)
+		return nil
+	})
 	return (block+1)<<blockBits - 1, err
 }
+
+// The blocks of the superblocks. The engine reads both in the order that is asked for.
+const (
+	everyBlock = "FROM superblocks p CROSS JOIN blocks b ON b.block >= p.block << 6 AND b.block < (p.block + 1) << 6"
+	lastFirst  = " ORDER BY p.block DESC, b.block DESC"
+)
 
 const (
 	firstLook = 64
 	mostLook  = 1024
+	// rareText is of how many letters one has a text that is looked for in the
+	// index at once, and directBlocks how many blocks are looked through for others
+	// before that: where a text is in many letters, the index takes longer to begin
+	// in the middle of them than the letters take to be looked at.
+	rareText     = 50
+	directBlocks = 4
 )
 
 // text looks at what the full-text index finds, and at what it does not know yet.
-func (s *sieve) text(ctx context.Context, w *where) error {
+func (s *sieve) text(ctx context.Context, w *where, rare bool) error {
+	if !rare {
+		if done, err := s.blocks(ctx, w, directBlocks); done || err != nil {
+			return err
+		}
+	}
+	terms, err := w.match(ctx, s.c)
+	if err != nil {
+		return err
+	}
 	upTo, err := watermark(ctx, s.c)
 	if err != nil {
 		return err
@@ -98,7 +136,7 @@ func (s *sieve) text(ctx context.Context, w *where) error {
 		if tail {
 			seqs, err = numbers(ctx, s.c, "SELECT seq FROM letter_rows WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ?", upTo, last, step)
 		} else {
-			seqs, err = numbers(ctx, s.c, "SELECT rowid FROM texts WHERE texts MATCH ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?", match(w.needles), last, step)
+			seqs, err = numbers(ctx, s.c, "SELECT rowid FROM texts WHERE texts MATCH ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?", terms, last, step)
 		}
 		if err != nil {
 			return err
@@ -143,27 +181,23 @@ func (s *sieve) blocks(ctx context.Context, w *where, most int) (done bool, err 
 		return false, err
 	}
 	cond := condition{}
-	cond.add("block <= ?", last>>blockBits)
+	block := last >> blockBits
+	cond.add("b.block <= ? AND p.block <= ?", block, block>>superBits)
 	for _, b := range w.bounds {
-		cond.add(b.sql, b.args...)
+		cond.add(b.of("b"), b.args...)
+		cond.add(b.of("p"), b.args...)
 	}
 	for step := 1; most > 0; step = min(2*step, 16) {
 		most -= step
 		// One more than is looked at now says whether there is more.
-		blocks, err := numbers(ctx, s.c, "SELECT block FROM blocks WHERE "+cond.sql()+" ORDER BY block DESC LIMIT ?", append(cond.args, step+1)...)
+		blocks, err := numbers(ctx, s.c, "SELECT b.block "+everyBlock+" WHERE "+cond.sql()+lastFirst+" LIMIT ?", append(cond.args, step+1)...)
 		if err != nil {
 			return false, err
 		}
-		var seqs []int64
-		for _, b := range blocks[:min(step, len(blocks))] {
-			for seq := b << blockBits; seq < (b+1)<<blockBits; seq++ {
-				seqs = append(seqs, seq)
-			}
-		}
-		if err := s.look(ctx, seqs); err != nil || len(blocks) <= step {
+		if err := s.lookInto(ctx, blocks[:min(step, len(blocks))]); err != nil || len(blocks) <= step {
 			return true, err
 		}
-		cond.args[0] = blocks[step]
+		cond.args[0], cond.args[1] = blocks[step], blocks[step]>>superBits
 		if done, err := s.newest(ctx, (blocks[step]+1)<<blockBits-1); done || err != nil {
 			return true, err
 		}

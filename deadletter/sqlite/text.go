@@ -1,11 +1,11 @@
 package sqlite
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/troupe-go/troupe/deadletter/search"
 )
 
 // The full-text index is filled when there is nothing else to write: it costs
@@ -69,9 +69,9 @@ func (s *Store) index(t *tx) error {
 	}
 	var bodies []body
 	read := func(v []any) error {
-		payload, _ := v[2].([]byte)
-		bodies = append(bodies, body{v[0].(int64), indexed(text(v[1]), payload)})
-		return nil
+		b, err := scanBody(v[1:])
+		bodies = append(bodies, body{v[0].(int64), b})
+		return err
 	}
 	if w.indexed >= w.next-1 {
 		return s.indexStale(t)
@@ -80,7 +80,7 @@ func (s *Store) index(t *tx) error {
 	for upTo < w.next-1 && upTo < w.indexed+indexStep && (upTo == w.indexed || len(s.jobs) == 0) {
 		bodies = bodies[:0]
 		end := min(upTo+16, w.next-1)
-		if err := t.query("SELECT seq, error, payload FROM letter_rows WHERE seq > ? AND seq <= ?", []any{upTo, end}, read); err != nil {
+		if err := t.query("SELECT seq, "+bodyColumns+" FROM letter_rows WHERE seq > ? AND seq <= ?", []any{upTo, end}, read); err != nil {
 			return err
 		}
 		for _, b := range bodies {
@@ -102,11 +102,14 @@ func (s *Store) indexStale(t *tx) error {
 		text any
 	}
 	var bodies []body
-	err := t.query("SELECT s.seq, l.error, l.payload FROM stale s LEFT JOIN letter_rows l ON l.seq = s.seq LIMIT ?", []any{indexStep / 8}, func(v []any) error {
+	err := t.query("SELECT s.seq, "+bodyColumns+" FROM stale s LEFT JOIN letter_rows l ON l.seq = s.seq LIMIT ?", []any{indexStep / 8}, func(v []any) error {
 		b := body{seq: v[0].(int64)}
 		if v[1] != nil {
-			payload, _ := v[2].([]byte)
-			b.text = indexed(text(v[1]), payload)
+			whole, err := scanBody(v[1:])
+			if err != nil {
+				return err
+			}
+			b.text = whole
 		}
 		bodies = append(bodies, b)
 		return nil
@@ -131,31 +134,53 @@ func (s *Store) indexStale(t *tx) error {
 	return err
 }
 
-// indexed is the text of a letter for the index, of which each run of three
-// characters is found. Both halves are folded as Contains folds them. What is no
-// UTF-8, and zero, which the index would skip, become blanks: no needle that is
-// looked for in the index has them.
-func indexed(message string, payload []byte) string {
-	both := search.Fold(message) + " " + search.Fold(string(payload))
-	return strings.ReplaceAll(strings.ToValidUTF8(both, " "), "\x00", " ")
-}
-
-// match is the query of the index for letters that have all the needles: runs of
-// three characters that cover each. Those in between would find little less, at
-// three times the price; what is found is looked at in any case.
-func match(needles []string) string {
-	seen := map[string]bool{}
-	var terms []string
-	for _, n := range needles {
-		runes := []rune(n)
-		for i := 0; i < len(runes); i += minNeedle {
-			at := min(i, len(runes)-minNeedle)
-			term := string(runes[at : at+minNeedle])
-			if !seen[term] {
-				seen[term] = true
-				terms = append(terms, fmt.Sprintf(`"%s"`, strings.ReplaceAll(term, `"`, `""`)))
+// match is the query of the index for letters that have all the needles: the three
+// rarest of their runs of three characters. All of them would find little less, at
+// many times the price where most letters have some: the index reads along each.
+// What is found is looked at in any case.
+func (w *where) match(ctx context.Context, c *conn) (string, error) {
+	if w.terms != "" {
+		return w.terms, nil
+	}
+	var runs []string
+	// First those that do not overlap: of runs that are equally rare they say more.
+	for offset := range minNeedle {
+		for _, n := range w.needles {
+			chars := []rune(n)
+			for i := offset; i <= len(chars)-minNeedle; i += minNeedle {
+				if run := string(chars[i : i+minNeedle]); !slices.Contains(runs, run) && len(runs) < mostRuns {
+					runs = append(runs, run)
+				}
 			}
 		}
 	}
-	return strings.Join(terms, " ")
+	common := map[string]int{}
+	if len(runs) > fewRuns {
+		err := c.query(ctx, "SELECT "+bodyColumns+" FROM letter_rows WHERE seq > (SELECT max(seq) FROM letter_rows) - ?", []any{sampled}, func(v []any) error {
+			body, err := scanBody(v)
+			for _, run := range runs {
+				if strings.Contains(body, run) {
+					common[run]++
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+		slices.SortStableFunc(runs, func(a, b string) int { return common[a] - common[b] })
+		runs = runs[:fewRuns]
+	}
+	terms := make([]string, len(runs))
+	for i, run := range runs {
+		terms[i] = fmt.Sprintf(`"%s"`, strings.ReplaceAll(run, `"`, `""`))
+	}
+	w.terms = strings.Join(terms, " ")
+	return w.terms, nil
 }
+
+const (
+	fewRuns  = 3
+	mostRuns = 64
+	sampled  = 32 // letters in which runs are counted
+)

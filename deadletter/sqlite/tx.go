@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/troupe-go/troupe/deadletter"
@@ -74,8 +75,12 @@ func (t *tx) count(class int64, state deadletter.State, n, bytes int64) {
 	t.tallies[k] = tally{v.n + n, v.bytes + bytes}
 }
 
-// blockBits is the size of a block of letters, by their seq.
-const blockBits = 8
+// blockBits is the size of a block of letters, by their seq, and superBits that of
+// a block of blocks.
+const (
+	blockBits = 8
+	superBits = 6
+)
 
 // span is the lowest and the highest of what is in a block.
 type span struct {
@@ -119,12 +124,34 @@ func (t *tx) place(seq int64, l *deadletter.Letter) {
 	t.blocks[seq>>blockBits] = b
 }
 
-const upsertBlock = `INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+// join widens a span by another.
+func (b *span) join(o span) {
+	if b.low == "" || o.low < b.low {
+		b.low = o.low
+	}
+	b.high = max(b.high, o.high)
+	b.first.join(o.first)
+	b.last.join(o.last)
+}
+
+func (ts *times) join(o times) {
+	switch {
+	case !o.some:
+	case !ts.some:
+		*ts = o
+	default:
+		ts.min, ts.max = min(ts.min, o.min), max(ts.max, o.max)
+	}
+}
+
+const upsertBlock = `INSERT INTO %s VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
 	low = min(low, excluded.low), high = max(high, excluded.high),
 	first_min = min(coalesce(first_min, excluded.first_min), coalesce(excluded.first_min, first_min)),
 	first_max = max(coalesce(first_max, excluded.first_max), coalesce(excluded.first_max, first_max)),
 	last_min = min(coalesce(last_min, excluded.last_min), coalesce(excluded.last_min, last_min)),
 	last_max = max(coalesce(last_max, excluded.last_max), coalesce(excluded.last_max, last_max))`
+
+var upsertBlocks, upsertSuperblocks = fmt.Sprintf(upsertBlock, "blocks"), fmt.Sprintf(upsertBlock, "superblocks")
 
 // flush writes what was collected. Whoever reads it within the transaction calls
 // it first.
@@ -150,15 +177,28 @@ func (t *tx) flush() error {
 		}
 	}
 	clear(t.counts)
+	supers := map[int64]span{}
 	for block, b := range t.blocks {
-		firstMin, firstMax := b.first.values()
-		lastMin, lastMax := b.last.values()
-		if err := t.do(upsertBlock, block, b.low, b.high, firstMin, firstMax, lastMin, lastMax); err != nil {
+		if err := t.putSpan(upsertBlocks, block, b); err != nil {
+			return err
+		}
+		s := supers[block>>superBits]
+		s.join(b)
+		supers[block>>superBits] = s
+	}
+	for block, b := range supers {
+		if err := t.putSpan(upsertSuperblocks, block, b); err != nil {
 			return err
 		}
 	}
 	clear(t.blocks)
 	return t.flushGroups()
+}
+
+func (t *tx) putSpan(upsert string, block int64, b span) error {
+	firstMin, firstMax := b.first.values()
+	lastMin, lastMax := b.last.values()
+	return t.do(upsert, block, b.low, b.high, firstMin, firstMax, lastMin, lastMax)
 }
 
 // class returns the number of the class of a letter, which it makes if there is

@@ -110,8 +110,7 @@ func (t *tx) change(j *job, ids []string, fn func(*deadletter.Letter) error) ([]
 				errs[i] = fmt.Errorf("sqlite: update of %q: %w", id, err)
 				continue
 			}
-			var err error
-			changed[i], err = t.s.prepare(l)
+			err := t.s.prepare(&changed[i], l, make([]any, rowWidth))
 			if err == nil && l.ID != id {
 				err = fmt.Errorf("%w: ID %q: must not change", deadletter.ErrInvalidLetter, l.ID)
 			}
@@ -141,8 +140,8 @@ func (t *tx) replace(old *row, p *prepared) error {
 	if err != nil {
 		return err
 	}
-	args := append([]any{class, string(l.State)}, p.values...)
-	if err := t.do(updateLetter, append(args, old.seq)...); err != nil {
+	p.row[1], p.row[2] = class, string(l.State)
+	if err := t.do(updateLetter, append(p.row[1:], old.seq)...); err != nil {
 		return err
 	}
 	if !slices.Equal(was.Attempts, l.Attempts) {
@@ -161,12 +160,13 @@ func (t *tx) replace(old *row, p *prepared) error {
 			return err
 		}
 	}
-	if old.seq <= t.s.writer.indexed && (was.Error != l.Error || string(was.Payload) != string(l.Payload)) {
+	if old.seq <= t.s.writer.indexed && !sameBody(was, l) {
 		if err := t.do("INSERT OR IGNORE INTO stale VALUES (?)", old.seq); err != nil {
 			return err
 		}
 		t.s.writer.stale++ // at least; what is indexed counts them
 	}
+	t.counts["rewritten"]++
 	t.count(old.class, was.State, -1, -old.bytes)
 	t.count(class, l.State, 1, p.bytes)
 	t.group(l)
@@ -226,6 +226,7 @@ func (t *tx) remove(r *row) error {
 			return err
 		}
 	}
+	t.counts["rewritten"]++
 	t.count(r.class, r.letter.State, -1, -r.bytes)
 	return nil
 }

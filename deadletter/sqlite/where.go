@@ -20,15 +20,22 @@ type where struct {
 	// needles are folded texts that are all in the error and payload of every
 	// letter selected, long enough for the full-text index.
 	needles []string
+	terms   string // what is asked of it, see match
+	// awake is the opposite of the only condition of letters, if that is that they
+	// are not snoozed: most are not, and those that are have an index.
+	awake *condition
 	// bounds are conditions of the blocks that have such letters, see sieve.
 	bounds  []bound
 	handles []int64
 }
 
 type bound struct {
-	sql  string
-	args []any
+	terms []string // such as first_min < ?, joined by AND
+	args  []any
 }
+
+// of is the condition on the blocks of an alias.
+func (b bound) of(alias string) string { return alias + "." + strings.Join(b.terms, " AND "+alias+".") }
 
 // condition is terms that are joined by AND.
 type condition struct {
@@ -84,6 +91,13 @@ func compile(q deadletter.Query) *where {
 			}
 			w.needle(t)
 			w.bound(t)
+			if t.Field == "snoozed" && t.Op == search.Match && t.Value == "no" {
+				yes := *t
+				yes.Value = "yes"
+				sql, args := w.term(&yes)
+				w.awake = &condition{}
+				w.awake.add("("+sql+")", args...)
+			}
 		}
 		sql, args := w.node(n)
 		if ofClass(n) {
@@ -91,6 +105,9 @@ func compile(q deadletter.Query) *where {
 		} else {
 			w.letter.add(sql, args...)
 		}
+	}
+	if len(w.letter.terms) != 1 {
+		w.awake = nil
 	}
 	return w
 }
@@ -125,12 +142,19 @@ const minNeedle = 3
 
 // needle notes what the full-text index can do for a term.
 func (w *where) needle(t *search.Term) {
-	if t.Op != search.Contains || t.Field != "" && t.Field != "err" && t.Field != "payload" {
-		return
-	}
 	parts := t.Parts
 	if parts == nil {
 		parts = []string{t.Value}
+	}
+	switch {
+	case t.Op == search.Contains && (t.Field == "" || t.Field == "err" || t.Field == "payload" && len(t.Path) == 0):
+	case t.Op == search.Match && (t.Field == "event" || t.Field == "causation" || t.Field == "corr" || t.Field == "header"):
+	case t.Op == search.Match && t.Field == "payload":
+		if _, numeric := search.ParseNumber(t.Value); numeric && t.Parts == nil {
+			parts = []string{digits(t.Value)}
+		}
+	default:
+		return
 	}
 	for _, p := range parts {
 		p = search.Fold(p)
@@ -139,6 +163,19 @@ func (w *where) needle(t *search.Term) {
 			w.needles = append(w.needles, p)
 		}
 	}
+}
+
+// digits returns what a number has in common with all ways to write it that have no
+// exponent, and "" for one that has, or is too long: see plainNumber.
+func digits(number string) string {
+	d := strings.TrimLeft(strings.TrimPrefix(number, "-"), "0")
+	if len(d) > maxDigits || strings.Trim(d, "0123456789.") != "" || strings.Count(d, ".") > 1 {
+		return ""
+	}
+	if strings.Contains(d, ".") {
+		d = strings.TrimRight(strings.TrimRight(d, "0"), ".")
+	}
+	return d
 }
 
 // bound notes what a term says of the times in a block.
@@ -154,15 +191,15 @@ func (w *where) bound(t *search.Term) {
 	}
 	switch op {
 	case search.Match:
-		w.bounds = append(w.bounds, bound{times + "_max >= ? AND " + times + "_min < ?", []any{from, until}})
+		w.bounds = append(w.bounds, bound{[]string{times + "_max >= ?", times + "_min < ?"}, []any{from, until}})
 	case search.Less:
-		w.bounds = append(w.bounds, bound{times + "_min < ?", []any{from}})
+		w.bounds = append(w.bounds, bound{[]string{times + "_min < ?"}, []any{from}})
 	case search.LessEqual:
-		w.bounds = append(w.bounds, bound{times + "_min < ?", []any{until}})
+		w.bounds = append(w.bounds, bound{[]string{times + "_min < ?"}, []any{until}})
 	case search.Greater:
-		w.bounds = append(w.bounds, bound{times + "_max >= ?", []any{until}})
+		w.bounds = append(w.bounds, bound{[]string{times + "_max >= ?"}, []any{until}})
 	case search.GreaterEqual:
-		w.bounds = append(w.bounds, bound{times + "_max >= ?", []any{from}})
+		w.bounds = append(w.bounds, bound{[]string{times + "_max >= ?"}, []any{from}})
 	}
 }
 
@@ -369,7 +406,11 @@ func (w *where) other(t *search.Term) (string, []any) {
 	case "type":
 		return "troupe_test(?, l.error_types)", []any{ask(func(l *deadletter.Letter, v []driver.Value) { _ = decode(v[0], &l.ErrorTypes) })}
 	case "header":
-		return "troupe_test(?, l.headers)", []any{ask(func(l *deadletter.Letter, v []driver.Value) { _ = decode(v[0], &l.Headers) })}
+		return "troupe_test(?, l.headers)", []any{ask(func(l *deadletter.Letter, v []driver.Value) {
+			if mayHold(v[0], t) {
+				_ = decode(v[0], &l.Headers)
+			}
+		})}
 	case "payload":
 		return "troupe_test(?, l.payload, CAST(l.content_type AS BLOB), CAST(l.payload_error AS BLOB))", []any{ask(func(l *deadletter.Letter, v []driver.Value) {
 			l.Payload, _ = v[0].([]byte)
@@ -389,6 +430,17 @@ func (w *where) other(t *search.Term) (string, []any) {
 			})}
 	}
 	return "0", nil
+}
+
+// mayHold reports whether headers can have the value of a term: to look for it as it
+// is written is quick, and to decode is not.
+func mayHold(headers driver.Value, t *search.Term) bool {
+	if t.Op != search.Match || t.Parts != nil || strings.ContainsFunc(t.Value, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	}) {
+		return true // it may be written in another way
+	}
+	return strings.Contains(str(headers), t.Value)
 }
 
 func (w *where) test(fn test) int64 {

@@ -15,6 +15,7 @@ import (
 type writer struct {
 	c       *conn
 	next    int64              // seq of the next letter
+	newest  string             // no letter has a higher ID
 	indexed int64              // letters up to that seq are in the full-text index
 	classes map[classKey]int64 // some of those in the file
 	stale   int64              // letters to index again
@@ -26,6 +27,9 @@ type writer struct {
 	working    time.Duration
 	due        int64 // when the first deleted letter has to go, as of open
 	added      int64 // letters since the last look at retention
+
+	args    []any                // room for arguments
+	inserts map[insertKey]string // statements
 }
 
 type classKey struct{ topic, subscriber, reason, fingerprint string }
@@ -97,7 +101,11 @@ func (w *writer) prepare(c *conn, path string) error {
 	if w.stale, err = c.number(ctx, "SELECT count(*) FROM stale"); err != nil {
 		return err
 	}
+	if w.newest, err = c.textOf(ctx, "SELECT max(id) FROM letter_rows"); err != nil {
+		return err
+	}
 	w.next = max(w.next, last+1, w.indexed+1)
+	w.inserts = map[insertKey]string{}
 	w.classes = map[classKey]int64{}
 	w.due, err = c.number(ctx, "SELECT coalesce(min(purge_at), ?) FROM letter_rows WHERE purge_at IS NOT NULL", int64(math.MaxInt64))
 	return err
@@ -260,9 +268,6 @@ func (s *Store) transact(fn func(*tx) error) error {
 	if err == nil {
 		if err = fn(t); err == nil {
 			err = t.flush()
-		}
-		if err == nil {
-			err = w.c.do("UPDATE counters SET n = n + 1 WHERE name = 'generation'")
 		}
 		if err == nil {
 			err = w.c.do("COMMIT")

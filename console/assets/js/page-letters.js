@@ -1,8 +1,8 @@
 import { h } from './dom.js';
-import { address, get } from './api.js';
+import { address, get, post } from './api.js';
 import { app, may } from './app.js';
 import { asText, bytes, colored, fromBase64, hex, isJSON, isSet, letters as lettersOf, num, plural, pretty, span, when, whenAgo, whenFull } from './format.js';
-import { button, card, copy, empty, facts, failed, field, link, menu, opTag, pager, plain, problem, say, tag, toast, word } from './ui.js';
+import { button, by, card, copy, empty, facts, failed, field, link, menu, opTag, pager, plain, problem, say, tag, toast, word } from './ui.js';
 import { queryField } from './query.js';
 import { redriveDialog, fixDialog } from './redrive.js';
 import { changeDialog } from './change.js';
@@ -78,10 +78,10 @@ export function pickbar(page, match) {
   const { scope } = chosen(page, null, match);
   const act = (kind) => () => changeDialog(kind, scope, { n, done: clear });
   return h('div', { class: 'pickbar', role: 'region', 'aria-label': 'Chosen letters', key: 'pickbar' },
-    h('b', {}, app.all ? `All ${lettersOf(n)} that match` : `${num(n)} chosen`),
-    !app.all && page.total > n ? h('button', { type: 'button', class: 'btn small', onclick: () => ((app.all = true), said()) }, `Choose all ${num(page.total)} that match`) : null,
+    h('b', {}, app.all ? `All ${page.partial ? 'letters' : lettersOf(n)} that match` : `${num(n)} chosen`),
+    !app.all && page.total > n ? h('button', { type: 'button', class: 'btn small', onclick: () => ((app.all = true), said()) }, `Choose all ${page.partial ? '' : num(page.total) + ' '}that match`) : null,
     may('mutate') ? [button('Redrive…', () => redriveDialog(scope, n, clear), { kind: 'main small', key: 'r' }), button('Archive…', act('archive'), { kind: 'small', key: 'a' }), button('Snooze…', act('snooze'), { kind: 'small' }), button('Resolve…', act('resolve'), { kind: 'small' }), button('Restore…', act('restore'), { kind: 'small' }), button('Delete…', act('delete'), { kind: 'small danger' })] : null,
-    may('payload') ? h('a', { class: 'btn small', download: true, href: address('export', app.all ? { query: scope.query } : { id: scope.ids }).href }, 'Export') : null,
+    may('payload') ? h('a', { class: 'btn small', download: true, href: address('export', { ...(app.all ? { query: scope.query } : { id: scope.ids }), by: by({}).name }).href }, 'Export') : null,
     button('Clear', clear, { kind: 'small', key: 'Esc' }));
 }
 
@@ -108,6 +108,26 @@ const withState = (query, s) => {
   return (s === '*' ? rest || '*' : `${s === 'open' ? standard : s === 'snoozed' ? 'snoozed:yes' : 'state:' + s} ${rest}`.trim());
 };
 
+// counted has a page that came without its total get it, as soon as the server has
+// counted. A page that comes meanwhile shows what was counted last.
+let count = { query: null, total: 0, running: false };
+function counted(query, page) {
+  if (!page.partial) return page;
+  if (count.query !== query) count = { query, total: 0, running: false };
+  const mine = count;
+  page.total = Math.max(page.total, mine.total);
+  mine.page = page;
+  if (!mine.running) {
+    mine.running = true;
+    post('count', { scope: { query: query || '*' } }).then((c) => {
+      mine.total = mine.page.total = c.count;
+      mine.page.partial = false;
+      app.render();
+    }).catch(() => {}).finally(() => (mine.running = false));
+  }
+  return page;
+}
+
 export const letters = {
   title: () => 'Letters',
   every: 20000,
@@ -115,7 +135,7 @@ export const letters = {
   async load(p, signal) {
     const query = p.query ?? standard;
     try {
-      return await get('letters', { query, after: p.after, brief: true }, signal);
+      return counted(query, await get('letters', { query, after: p.after, brief: true, quick: true }, signal));
     } catch (err) {
       if (err.status === 400) return { letters: [], total: 0, refused: err };
       throw err;
@@ -130,10 +150,10 @@ export const letters = {
       h('div', { class: 'row wrap' },
         h('div', { class: 'tabs', role: 'navigation', 'aria-label': 'States of letters' }, states.map(([s, t]) => h('a', { key: s, href: link('letters', { query: withState(query, s) }), 'aria-current': stateIn(query) === s ? 'true' : null }, t))),
         h('span', { class: 'grow' }),
-        may('mutate') && !d.refused && d.total ? menu(`All ${lettersOf(d.total)}`, [
+        may('mutate') && !d.refused && d.total ? menu(d.partial ? 'All that match' : `All ${lettersOf(d.total)}`, [
           { text: 'Redrive…', run: () => redriveDialog({ query }, d.total) }, { text: 'Fix with a function…', run: () => fixDialog({ query }, d.total) }, ...['archive', 'snooze', 'resolve', 'restore', 'delete'].map((k) => ({ text: k[0].toUpperCase() + k.slice(1) + '…', danger: k === 'delete', run: () => changeDialog(k, { query }, { n: d.total }) })),
-          may('payload') ? { text: 'Export as JSON lines', run: () => (location.href = address('export', { query }).href) } : null, may('payload') ? { text: 'Export as CloudEvents', run: () => (location.href = address('export', { query, format: 'cloudevents' }).href) } : null]) : null),
-      d.refused ? null : card(null, d.letters.length ? [letterTable(d), pager({ shown: d.letters.length, total: d.total, next: d.next, hidden: d.hidden, withheld: d.withheld })]
+          may('payload') ? { text: 'Export as JSON lines', run: () => (location.href = address('export', { query, by: by({}).name }).href) } : null, may('payload') ? { text: 'Export as CloudEvents', run: () => (location.href = address('export', { query, format: 'cloudevents', by: by({}).name }).href) } : null]) : null),
+      d.refused ? null : card(null, d.letters.length ? [letterTable(d), pager({ shown: d.letters.length, total: d.total, partial: d.partial, next: d.next, hidden: d.hidden, withheld: d.withheld })]
         : empty(query === standard ? 'No dead letters' : 'No letter fits', query === standard ? 'Nothing is open. When a handler gives up on an event, it is here within a second.' : 'Change the query, or look at letters of any state.', { icon: query === standard ? 'check' : 'letters', actions: query !== '*' ? [h('a', { class: 'btn', href: link('letters', { query: '*' }) }, 'Show letters of any state')] : null })),
       pickbar(d, { query }),
     ];

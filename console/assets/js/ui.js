@@ -169,8 +169,8 @@ export function spark(counts, label, width = 120, height = 22) {
 const many = (what, n) => (n === 1 ? what : what.endsWith('y') ? what.slice(0, -1) + 'ies' : what + 's');
 
 // pager goes on with the next page of a list.
-export function pager({ shown, total, next, hidden, what = 'letter', withheld }) {
-  const parts = [`${num(shown)} of ${num(total)} ${many(what, total)}`];
+export function pager({ shown, total, partial, next, hidden, what = 'letter', withheld }) {
+  const parts = [partial ? `${num(shown)} of ${num(total)} ${many(what, 2)} or more, which are being counted` : `${num(shown)} of ${num(total)} ${many(what, total)}`];
   if (hidden) parts.push(`${num(hidden)} of topics that you may not see`);
   if (withheld) parts.push(`${num(withheld)} without payload and errors, which you may not see`);
   const after = app.params.after;

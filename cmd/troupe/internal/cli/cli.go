@@ -126,7 +126,7 @@ a query; troupe help search tells the query language.
 // run makes the RunE of a command that needs a desk.
 func (a *app) run(fn func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := a.connect(cmd.Context(), cmd.Annotations[changes] != ""); err != nil {
+		if err := a.connect(cmd.Context(), cmd.Annotations[changes] == always || cmd.Annotations[changes] == unlessTried && !a.dryRun); err != nil {
 			return err
 		}
 		a.began = true
@@ -134,19 +134,29 @@ func (a *app) run(fn func(ctx context.Context, args []string) error) func(*cobra
 	}
 }
 
-// changes marks commands that a store file is not enough for.
-const changes = "changes"
+// changes marks commands that a store file is not enough for: always, or unless they
+// are only tried.
+const (
+	changes     = "changes"
+	always      = "always"
+	unlessTried = "unless tried"
+)
 
 // changing has a command change something: it gets the flags for that.
 func (a *app) changing(cmd *cobra.Command) *cobra.Command {
 	if cmd.Annotations == nil {
 		cmd.Annotations = map[string]string{}
 	}
-	cmd.Annotations[changes] = "yes"
+	cmd.Annotations[changes] = always
+	a.auditFlags(cmd)
+	return cmd
+}
+
+// auditFlags are for commands that are recorded.
+func (a *app) auditFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&a.why, "why", "", "the reason, for the audit trail")
 	f.StringVar(&a.by, "by", "", "your `name`, for the audit trail")
-	return cmd
 }
 
 // asking adds the flags of a command that asks before it changes something.

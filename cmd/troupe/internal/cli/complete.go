@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-go/troupe/deadletter"
+	"github.com/troupe-go/troupe/deadletter/search"
 )
 
 // completeTimeout bounds what a Tab may take.
@@ -20,13 +21,8 @@ func (a *app) completer(most int, candidates func(ctx context.Context, toComplet
 		if most > 0 && len(args) >= most {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		parent := cmd.Context()
-		if parent == nil {
-			parent = context.Background()
-		}
-		ctx, cancel := context.WithTimeout(parent, completeTimeout)
+		ctx, cancel := a.completing(cmd)
 		defer cancel()
-		a.timeout = completeTimeout
 		if a.connect(ctx, false) != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -37,6 +33,72 @@ func (a *app) completer(most int, candidates func(ctx context.Context, toComplet
 			}
 		}
 		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completing bounds what a completion may take.
+func (a *app) completing(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	parent := cmd.Context()
+	if parent == nil {
+		parent = context.Background()
+	}
+	a.timeout = completeTimeout
+	return context.WithTimeout(parent, completeTimeout)
+}
+
+// values are the queries that one may become, as the desk knows them; none without one.
+func (a *app) values(cmd *cobra.Command, query string) []string {
+	ctx, cancel := a.completing(cmd)
+	defer cancel()
+	if a.connect(ctx, false) != nil {
+		return nil
+	}
+	queries, err := a.desk.Complete(ctx, query, len(query))
+	if err != nil {
+		return nil
+	}
+	return queries
+}
+
+// completeQuery completes the query language in a flag, which has all of the query, or
+// in arguments, which are parts of it.
+func (a *app) completeQuery(inFlag bool) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		before := ""
+		if !inFlag && len(args) > 0 {
+			before = strings.Join(args, " ") + " "
+		}
+		query := before + toComplete
+		place := search.Complete(query, len(query))
+		head := query[:place.From]
+		if len(head) < len(before) {
+			return nil, cobra.ShellCompDirectiveNoFileComp // within what has been typed before
+		}
+		about := map[string]string{}
+		var words []string
+		for _, s := range place.Suggestions {
+			words, about[s.Text] = append(words, s.Text), s.About
+		}
+		// The values that letters have, if somebody can be asked.
+		for _, whole := range a.values(cmd, query) {
+			word, ok := strings.CutPrefix(whole, head)
+			if _, known := about[word]; ok && !known {
+				words, about[word] = append(words, word), ""
+			}
+		}
+		found := []string{}
+		directive := cobra.ShellCompDirectiveNoFileComp
+		for _, w := range words {
+			if strings.HasSuffix(w, ":") || strings.HasSuffix(w, ".") {
+				directive |= cobra.ShellCompDirectiveNoSpace // a value follows
+			}
+			candidate := oneLine(strings.TrimPrefix(head, before) + w)
+			if about[w] != "" {
+				candidate = described(candidate, about[w])
+			}
+			found = append(found, candidate)
+		}
+		return found, directive
 	}
 }
 
@@ -110,6 +172,7 @@ func (a *app) completions(root *cobra.Command) {
 	set(operations, "ops show", "ops watch", "ops pause", "ops resume", "ops cancel", "ops rate")
 	set(subs, "pause", "resume", "restart")
 	set(a.completer(1, a.completeFixes), "fix")
+	set(a.completeQuery(false), "ls", "search", "tail", "stats", "groups")
 	words := func(words ...string) cobra.CompletionFunc {
 		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return slices.Clone(words), cobra.ShellCompDirectiveNoFileComp
@@ -120,6 +183,9 @@ func (a *app) completions(root *cobra.Command) {
 	walk = func(cmd *cobra.Command) {
 		if cmd.Flags().Lookup("group") != nil {
 			_ = cmd.RegisterFlagCompletionFunc("group", a.completer(0, a.completeGroups))
+		}
+		if cmd.Flags().Lookup("query") != nil {
+			_ = cmd.RegisterFlagCompletionFunc("query", a.completeQuery(true))
 		}
 		if cmd.Flags().Lookup("format") != nil {
 			_ = cmd.RegisterFlagCompletionFunc("format", words("jsonl", "cloudevents"))

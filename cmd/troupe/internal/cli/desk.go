@@ -26,6 +26,7 @@ type Desk interface {
 	Groups(ctx context.Context, query string, q deadletter.GroupQuery) (deadletter.GroupPage, error)
 	Group(ctx context.Context, fingerprint string) (deadletter.Group, error)
 	Letters(ctx context.Context, query, after string, limit int) (deadletter.Page, error)
+	QuickLetters(ctx context.Context, query, after string, limit int) (deadletter.Page, error)
 	Letter(ctx context.Context, id string) (deadletter.Letter, error)
 	Timeline(ctx context.Context, query string, from, until time.Time, spans int) ([]deadletter.Span, error)
 	Operations(ctx context.Context, q deadletter.OperationQuery) (deadletter.OperationPage, error)
@@ -50,8 +51,10 @@ type Desk interface {
 	PauseSubscriber(ctx context.Context, by ops.By, topic, subscriber string) error
 	ResumeSubscriber(ctx context.Context, by ops.By, topic, subscriber string) error
 	RestartSubscriber(ctx context.Context, by ops.By, topic, subscriber string) error
-	Export(ctx context.Context, w io.Writer, s ops.Scope, format string) (int, error)
+	Export(ctx context.Context, by ops.By, w io.Writer, s ops.Scope, format string) (int, error)
 	Import(ctx context.Context, by ops.By, r io.Reader, format string) (ops.Imported, error)
+	PreviewImport(ctx context.Context, r io.Reader, format string) (ops.Imported, error)
+	Complete(ctx context.Context, query string, at int) ([]string, error)
 	GoTest(ctx context.Context, id string) (string, error)
 }
 

@@ -216,8 +216,20 @@ func TestDynamicCompletion(t *testing.T) {
 		{"groups show ", firstGroup(w)},
 		{"groups -o ", "jsonl"},
 		{"archi", "archive"},
+		{"ls to", "topic:\t"},
+		{"ls topic:", "topic:orders.placed\n"},
+		{"ls sub:payment state:o", "state:open\n"},
+		{"ls -- sub:payment -stat", "-state:\t"},
+		{"ls payl", "payload.\t"},
+		{"groups sub:", "sub:payment\n"},
+		{"redrive --query sub:", "sub:payment\n"},
+		{"export -q state:open|reason:", "state:open reason:attempts_exhausted\n"},
+		{"ls payload.country:", ":4\n"}, // nothing, and no names of files
 	} {
 		words := strings.Split(c.line, " ")
+		for i := range words {
+			words[i] = strings.ReplaceAll(words[i], "|", " ") // the shell had it in quotes
+		}
 		r := run(context.Background(), w.env, "", false, append([]string{"__complete"}, words...)...)
 		if r.code != cli.ExitOK || !strings.Contains(r.out, c.want) {
 			t.Errorf("troupe %s: %+v, want %q", c.line, r, c.want)
@@ -225,6 +237,17 @@ func TestDynamicCompletion(t *testing.T) {
 	}
 	if r := run(context.Background(), nil, "", false, "__complete", "show", ""); r.code != cli.ExitOK {
 		t.Errorf("without a server: %+v", r)
+	}
+	// The language itself needs nobody.
+	if r := run(context.Background(), nil, "", false, "__complete", "ls", "state:re"); r.code != cli.ExitOK || !strings.Contains(r.out, "state:redriving\n") || !strings.Contains(r.out, "state:resolved\n") {
+		t.Errorf("a query without a server: %+v", r)
+	}
+	// A field wants its value at once, a value is followed by a blank: 4 is no file, 6
+	// no blank either.
+	for word, want := range map[string]string{"reas": ":6\n", "state:ope": ":4\n"} {
+		if r := run(context.Background(), nil, "", false, "__complete", "ls", word); !strings.Contains(r.out, want) {
+			t.Errorf("ls %s: %q, want %q", word, r.out, want)
+		}
 	}
 }
 
@@ -263,6 +286,22 @@ func TestExportFile(t *testing.T) {
 		t.Errorf("an import of what is there: %+v", r)
 	}
 	other := newWorld(t)
+	bad := filepath.Join(t.TempDir(), "bad.jsonl")
+	if err := os.WriteFile(bad, append(data, "nonsense\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := other.run("import", bad, "--dry-run"); r.code != cli.ExitPartly || !strings.Contains(r.out, "3 letters would be added, 0 are there already") || !strings.Contains(r.err, "line 4: ") {
+		t.Errorf("a dry run of an import: %+v", r)
+	}
+	if r := run(context.Background(), nil, "", false, "import", file, "-n", "--store", w.file); r.code != cli.ExitOK || !strings.Contains(r.out, "0 letters would be added, 3 are there already") {
+		t.Errorf("a dry run of an import over a file: %+v", r)
+	}
+	if out := other.ok("search", "*", "--count"); strings.TrimSpace(out) != "0" {
+		t.Errorf("after dry runs there are %s letters", out)
+	}
+	if out := w.ok("audit", "--action", "export"); !strings.Contains(out, "ada") || !strings.Contains(out, "*") {
+		t.Errorf("the audit trail says %q of the export", out)
+	}
 	if out := other.ok("import", file, "--yes"); !strings.Contains(out, "3 letters added") {
 		t.Errorf("an import elsewhere says %q", out)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/troupe-go/troupe/deadletter"
 	"github.com/troupe-go/troupe/deadletter/search"
+	"github.com/troupe-go/troupe/ops"
 )
 
 func (a *app) lsCmd() *cobra.Command {
@@ -45,7 +46,11 @@ IDs or operations, or --all is given.`,
 
 func (a *app) list(ctx context.Context, query string, page pageFlags, payload bool) error {
 	a.asked = query
-	p, err := a.desk.Letters(ctx, query, page.after, page.limit)
+	list := a.desk.Letters
+	if a.plain() {
+		list = a.desk.QuickLetters // the rows first
+	}
+	p, err := list(ctx, query, page.after, page.limit)
 	if err != nil {
 		return err
 	}
@@ -71,6 +76,11 @@ func (a *app) list(ctx context.Context, query string, page pageFlags, payload bo
 		head = append(head, "PAYLOAD")
 	}
 	a.table(head, rows)
+	if p.Partial && p.Next != "" {
+		if p.Total, err = a.desk.Count(ctx, ops.Scope{Query: or(strings.TrimSpace(query), "*")}); err != nil {
+			return err
+		}
+	}
 	a.more(len(p.Letters), p.Total, p.Next)
 	return nil
 }

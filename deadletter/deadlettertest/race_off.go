@@ -1,0 +1,5 @@
+//go:build !race
+
+package deadlettertest
+
+const slow = 1

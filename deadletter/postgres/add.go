@@ -50,6 +50,12 @@ func (s *Store) Add(ctx context.Context, letters []deadletter.Letter) error {
 	})
 }
 
+// Check implements [deadletter.Checker].
+func (s *Store) Check(l deadletter.Letter) error {
+	_, err := s.prepare(l)
+	return err
+}
+
 // Get implements [deadletter.Store].
 func (s *Store) Get(ctx context.Context, id string) (l deadletter.Letter, err error) {
 	err = s.read(ctx, func(tx pgx.Tx) error {

@@ -18,7 +18,8 @@
 // # What queries cost
 //
 // Totals are exact, and counted at every call: PostgreSQL keeps no count of its own, and
-// one kept in a row would make all nodes wait for each other.
+// one kept in a row would make all nodes wait for each other. A query that is Quick
+// leaves the total out but where it asks for states alone.
 //
 //   - state, topic, subscriber and group, alone or together: an index counts them,
 //     some 100 ms for a million letters.

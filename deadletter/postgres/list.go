@@ -25,14 +25,18 @@ func (s *Store) List(ctx context.Context, q deadletter.Query) (deadletter.Page, 
 	err := s.read(ctx, func(tx pgx.Tx) error {
 		w := compile(q)
 		if !w.exact {
-			return w.each(ctx, tx, func(l *deadletter.Letter) {
+			return w.eachUntil(ctx, tx, func(l *deadletter.Letter) (enough bool) {
 				page.Total++
 				if (q.After == "" || l.ID < q.After) && len(page.Letters) <= limit {
 					page.Letters = append(page.Letters, *l)
 				}
+				page.Partial = q.Quick && len(page.Letters) > limit
+				return page.Partial
 			})
 		}
-		if err := tx.QueryRow(ctx, "SELECT count(*) FROM letter_rows l WHERE "+w.sql, w.args...).Scan(&page.Total); err != nil {
+		if q.Quick && len(w.args) > 0 { // states alone are counted along their index
+			page.Partial = true
+		} else if err := tx.QueryRow(ctx, "SELECT count(*) FROM letter_rows l WHERE "+w.sql, w.args...).Scan(&page.Total); err != nil {
 			return err
 		}
 		sql, args := selectLetter+"WHERE "+w.sql, w.args
@@ -50,6 +54,9 @@ func (s *Store) List(ctx context.Context, q deadletter.Query) (deadletter.Page, 
 	})
 	if err != nil {
 		return deadletter.Page{}, err
+	}
+	if page.Partial {
+		page.Total = len(page.Letters) // with the one that says that there is more
 	}
 	if len(page.Letters) > limit {
 		page.Letters = slices.Clip(page.Letters[:limit])

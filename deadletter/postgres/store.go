@@ -27,7 +27,10 @@ type Store struct {
 	ended sync.WaitGroup
 }
 
-var _ deadletter.Ledger = (*Store)(nil)
+var (
+	_ deadletter.Ledger  = (*Store)(nil)
+	_ deadletter.Checker = (*Store)(nil)
+)
 
 // Open connects, and makes the schema or brings it up to date, under a lock that nodes
 // which start at once wait for.

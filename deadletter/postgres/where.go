@@ -255,8 +255,13 @@ func (w *where) time(t *search.Term, column string) string {
 const lookStep = 500
 
 // each calls fn with the letters that a query selects whose condition is not exact,
-// newest first. It holds no more than a step of them.
+// newest first.
 func (w *where) each(ctx context.Context, tx pgx.Tx, fn func(*deadletter.Letter)) error {
+	return w.eachUntil(ctx, tx, func(l *deadletter.Letter) bool { fn(l); return false })
+}
+
+// eachUntil is each until fn returns true. It holds no more than a step of them.
+func (w *where) eachUntil(ctx context.Context, tx pgx.Tx, fn func(*deadletter.Letter) bool) error {
 	var last []byte
 	for {
 		args := slices.Clone(w.args)
@@ -274,8 +279,8 @@ func (w *where) each(ctx context.Context, tx pgx.Tx, fn func(*deadletter.Letter)
 			return err
 		}
 		for i := range letters {
-			if w.matches(&letters[i]) {
-				fn(&letters[i])
+			if w.matches(&letters[i]) && fn(&letters[i]) {
+				return nil
 			}
 		}
 		if len(letters) < lookStep {

@@ -182,6 +182,7 @@ func TestMain(m *testing.M) {
 			code = max(code, 1)
 		}
 		_ = os.RemoveAll(p.folder)
+		_ = os.Remove(p.folder + ".lock")
 	}
 	os.Exit(code)
 }

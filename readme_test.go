@@ -5,8 +5,10 @@ import (
 	"go/doc"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -86,11 +88,14 @@ func TestReadmeCommandsAreThoseOfTheGates(t *testing.T) {
 	}
 }
 
+// code is what is no text: types in it look like links.
+var code = regexp.MustCompile("(?ms)^```.*?^```$")
+
 var link = regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]+)\)`)
 
 func TestPapersLinkToWhatIsThere(t *testing.T) {
 	for _, paper := range papers {
-		for _, m := range link.FindAllStringSubmatch(read(t, paper), -1) {
+		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(read(t, paper), ""), -1) {
 			target, fragment, _ := strings.Cut(m[2], "#")
 			if strings.Contains(target, "://") {
 				continue
@@ -125,22 +130,29 @@ var testName = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark|Example)[A-Z_]\w*`)
 // TestPapersNameTestsThatExist keeps a guarantee from losing its test: a name has
 // to exist, and in the file that it links to.
 func TestPapersNameTestsThatExist(t *testing.T) {
-	tests := map[string][]string{} // by name: the files it is in
-	for _, files := range goFiles(t) {
-		for _, f := range files {
-			if !f.test {
-				continue
-			}
-			parsed, err := parser.ParseFile(token.NewFileSet(), f.name, nil, parser.SkipObjectResolution)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, d := range parsed.Decls {
-				if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && testName.MatchString(fn.Name.Name) {
-					tests[fn.Name.Name] = append(tests[fn.Name.Name], f.name)
-				}
+	tests := map[string][]string{} // by name: the files it is in, also of other modules
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case !strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, d := range parsed.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && testName.MatchString(fn.Name.Name) {
+				tests[fn.Name.Name] = append(tests[fn.Name.Name], filepath.ToSlash(name))
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, paper := range papers {
 		text := read(t, paper)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"runtime"
+	"time"
 
 	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/eventstore"
@@ -22,6 +23,9 @@ func (s *broken) Append(ctx context.Context, stream eventstore.Stream, expected 
 		expected = eventstore.Any
 	case "Append one by one":
 		for i := range events {
+			if i > 0 {
+				time.Sleep(100 * time.Microsecond) // so that somebody is likely to look in between
+			}
 			if done, err = s.Memory.Append(ctx, stream, expected, events[i]); err != nil {
 				return done, err
 			}

@@ -78,6 +78,7 @@ func TestEngineSuite(t *testing.T) {
 func TestEngineSuiteOnGoChannel(t *testing.T) {
 	shared := gochannel.NewGoChannel(gochannel.Config{OutputChannelBuffer: 1000}, wm.NopLogger{})
 	enginetest.Run(t, enginetest.Harness{
+		Variant: "Watermill, GoChannel",
 		Open: func() (engine.Engine, error) {
 			return watermill.Open(watermill.Config{
 				Publisher: unclosed{shared},

@@ -63,6 +63,7 @@ func TestEngine(t *testing.T) {
 	t.Setenv(seedsOf, strings.Join(c.ListenAddrs(), ","))
 	opts = append(opts, kfake.Ports(ports(t, c.ListenAddrs())...))
 	enginetest.Run(t, enginetest.Harness{
+		Variant: "Kafka",
 		Kills:   2,
 		Open:    openSeeds,
 		Foreign: foreign,

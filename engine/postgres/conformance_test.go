@@ -24,7 +24,7 @@ func openSuite() (engine.Engine, error) {
 
 func TestEngine(t *testing.T) {
 	t.Setenv(schemaEnv, newSchema(t))
-	enginetest.Run(t, enginetest.Harness{Open: openSuite, Restart: restarter(t)})
+	enginetest.Run(t, enginetest.Harness{Variant: "PostgreSQL", Open: openSuite, Restart: restarter(t)})
 }
 
 // restarter returns what restarts the server, nil if it is not one of scripts/services.

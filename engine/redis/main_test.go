@@ -46,7 +46,9 @@ func TestMain(m *testing.M) {
 func TestSuite(t *testing.T) {
 	s := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
 	t.Setenv(envURL, s.url())
-	enginetest.Run(t, suiteHarness(t, s))
+	h := suiteHarness(t, s)
+	h.Variant = "Redis Streams, fsync always"
+	enginetest.Run(t, h)
 }
 
 func TestSuiteSharded(t *testing.T) {
@@ -54,6 +56,7 @@ func TestSuiteSharded(t *testing.T) {
 	t.Setenv(envURL, s.url())
 	t.Setenv(envShards, "yes")
 	h := suiteHarness(t, s)
+	h.Variant = "Redis Streams, sharded"
 	h.Kills = 2
 	enginetest.Run(t, h)
 }

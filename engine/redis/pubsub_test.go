@@ -33,6 +33,7 @@ func TestPubSubSuite(t *testing.T) {
 	url := shared(t)
 	c := client(t, url)
 	enginetest.Run(t, enginetest.Harness{
+		Variant: "Redis Pub/Sub",
 		Open: func() (engine.Engine, error) {
 			return redis.OpenPubSub(context.Background(), redis.PubSubConfig{URL: url})
 		},

@@ -163,7 +163,7 @@ var layers = map[string]layer{
 	// Commands on what is in an event store, and read models of it: users of topics,
 	// as a program is.
 	"eventstore/projection": {
-		code:  []string{"eventstore", "engine", "topics", "runtime", "actors", "supervisor"},
+		code: []string{"eventstore", "engine", "topics", "runtime", "actors", "supervisor"},
 		// The checkpoint in the user's own database, which is one by database/sql.
 		tests: []string{"troupetest", goleak, moderncDB},
 	},

@@ -21,8 +21,8 @@
 // one kept in a row would make all nodes wait for each other. A query that is Quick
 // leaves the total out but where it asks for states alone.
 //
-//   - state, topic, subscriber and group, alone or together: an index counts them,
-//     some 100 ms for a million letters.
+//   - state, topic, subscriber and group, alone or together: an index counts them, in a
+//     time that grows with how many there are.
 //   - other names, ages and times, sizes and counts: the letters of the above are read,
 //     in the database.
 //   - err, payload and free text: with the extension pg_trgm, which Open makes if it

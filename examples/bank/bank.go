@@ -6,7 +6,6 @@ import (
 
 	"github.com/troupe-go/troupe/eventstore"
 	"github.com/troupe-go/troupe/eventstore/aggregate"
-	"github.com/troupe-go/troupe/eventstore/nats"
 	"github.com/troupe-go/troupe/eventstore/projection"
 	"github.com/troupe-go/troupe/runtime"
 )
@@ -19,11 +18,6 @@ type Bank struct {
 	Accounts *aggregate.Aggregates[Account, Command, Event]
 	Balances *Balances
 	View     *projection.Projection
-}
-
-// openStore opens the events in a folder, with a server in this process.
-func openStore(ctx context.Context, folder string) (eventstore.Store, error) {
-	return nats.Open(ctx, nats.Config{Folder: folder})
 }
 
 // openBank starts a bank on the store, and closes the store if it cannot.

@@ -17,9 +17,31 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// places are where the bank can be: what leads it there.
+func places(t *testing.T) map[string]func(t *testing.T) []string {
+	all := map[string]func(t *testing.T) []string{
+		"jetstream": func(t *testing.T) []string { return []string{"-data", t.TempDir()} },
+	}
+	switch url := os.Getenv("TROUPE_POSTGRES"); {
+	case url != "":
+		all["postgres"] = func(*testing.T) []string { return []string{"-postgres", url} }
+	case os.Getenv("CI") != "":
+		t.Error("TROUPE_POSTGRES is not set: scripts/services start")
+	default:
+		t.Log("not on PostgreSQL: scripts/services start postgres, and set what it prints")
+	}
+	return all
+}
+
 func TestDemo(t *testing.T) {
+	for name, where := range places(t) {
+		t.Run(name, func(t *testing.T) { testDemo(t, where(t)) })
+	}
+}
+
+func testDemo(t *testing.T, where []string) {
 	var out strings.Builder
-	if err := run(t.Context(), []string{"-data", t.TempDir()}, &out); err != nil {
+	if err := run(t.Context(), where, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{
@@ -38,8 +60,14 @@ func TestDemo(t *testing.T) {
 }
 
 func TestCrash(t *testing.T) {
+	for name, where := range places(t) {
+		t.Run(name, func(t *testing.T) { testCrash(t, where(t)) })
+	}
+}
+
+func testCrash(t *testing.T, where []string) {
 	var out strings.Builder
-	if err := run(t.Context(), []string{"-crash", "-kills", "3", "-data", t.TempDir()}, &out); err != nil {
+	if err := run(t.Context(), append([]string{"-crash", "-kills", "3"}, where...), &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	if n := strings.Count(out.String(), "lost 0, twice 0"); n != 3 {

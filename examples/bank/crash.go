@@ -22,14 +22,14 @@ const tellers = 4
 
 // crash has this program run as another process, kills it while it works, and looks
 // whether what it had acknowledged is there, once. It does so several times.
-func crash(ctx context.Context, folder string, kills int, out io.Writer) error {
+func crash(ctx context.Context, at place, kills int, out io.Writer) error {
 	acked := map[string]bool{}
 	for n := range kills {
-		told, err := killed(ctx, folder, 40*(n+1), acked)
+		told, err := killed(ctx, at, 40*(n+1), acked)
 		if err != nil {
 			return err
 		}
-		store, err := openStore(ctx, folder)
+		store, err := at.open(ctx)
 		if err != nil {
 			return err
 		}
@@ -48,12 +48,12 @@ func crash(ctx context.Context, folder string, kills int, out io.Writer) error {
 
 // killed starts the other process and kills it after so many acknowledgments. The IDs of
 // the commands are added to acked.
-func killed(ctx context.Context, folder string, after int, acked map[string]bool) (int, error) {
+func killed(ctx context.Context, at place, after int, acked map[string]bool) (int, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-work", "-data", folder)
+	cmd := exec.CommandContext(ctx, self, append([]string{"-work"}, at.arguments()...)...)
 	cmd.Env = append(os.Environ(), "BANK=1")
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -82,8 +82,8 @@ func killed(ctx context.Context, folder string, after int, acked map[string]bool
 
 // work is what the other process does, for ever: deposits of a cent, each told when it is
 // acknowledged.
-func work(ctx context.Context, folder string, out io.Writer) error {
-	store, err := openStore(ctx, folder)
+func work(ctx context.Context, at place, out io.Writer) error {
+	store, err := at.open(ctx)
 	if err != nil {
 		return err
 	}

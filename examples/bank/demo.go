@@ -11,9 +11,9 @@ import (
 	"github.com/troupe-go/troupe/topics"
 )
 
-// demo shows each thing once, on a folder without accounts.
-func demo(ctx context.Context, folder string, out io.Writer) error {
-	store, err := openStore(ctx, folder)
+// demo shows each thing once, where there are no accounts.
+func demo(ctx context.Context, at place, out io.Writer) error {
+	store, err := at.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -28,8 +28,8 @@ func demo(ctx context.Context, folder string, out io.Writer) error {
 		return err
 	}
 
-	fmt.Fprintln(out, "\nAnother process opens the folder, and reads what has happened:")
-	if store, err = openStore(ctx, folder); err != nil {
+	fmt.Fprintln(out, "\nAnother process opens the store, and reads what has happened:")
+	if store, err = at.open(ctx); err != nil {
 		return err
 	}
 	if b, err = openBank(store); err != nil {

@@ -1,9 +1,10 @@
 // Command bank keeps accounts by what has happened to them, in an event store: JetStream
-// with a server in this process.
+// with a server in this process, or PostgreSQL.
 //
-//	go run .                    each thing once, in a new folder
-//	go run . -data ./data       in that folder
-//	go run . -crash             kills itself while it works, and looks what is left
+//	go run .                           each thing once, in a new folder
+//	go run . -data ./data              in that folder
+//	go run . -postgres postgres://…    in a new schema of that database
+//	go run . -crash                    kills itself while it works, and looks what is left
 package main
 
 import (
@@ -28,6 +29,8 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("bank", flag.ContinueOnError)
 	data := flags.String("data", "", "the folder of the events; empty is a new one, which is removed")
+	url := flags.String("postgres", "", "the URL of a database, for the events to be there")
+	schema := flags.String("schema", "", "of the database; empty is a new one, which is removed")
 	crashes := flags.Bool("crash", false, "run as another process that is killed while it works")
 	kills := flags.Int("kills", 3, "how often, with -crash")
 	works := flags.Bool("work", false, "be that other process")
@@ -37,17 +40,20 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
-	if *data == "" {
-		if *data, err = os.MkdirTemp("", "bank"); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(*data)) }()
+	at := place{folder: *data, url: *url, schema: *schema}
+	if at.url != "" && at.folder != "" {
+		return errors.New("-data and -postgres: the events are in one place")
 	}
+	remove, err := at.make(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
 	switch {
 	case *works:
-		return work(ctx, *data, out)
+		return work(ctx, at, out)
 	case *crashes:
-		return crash(ctx, *data, *kills, out)
+		return crash(ctx, at, *kills, out)
 	}
-	return demo(ctx, *data, out)
+	return demo(ctx, at, out)
 }

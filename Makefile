@@ -18,6 +18,9 @@ CHECKS = all,-ST1005
 # Troupe: rivals, frameworks of others, what drives a browser.
 MODULES = $(patsubst %/go.mod,%,$(sort $(wildcard */go.mod */*/go.mod */*/*/go.mod)))
 
+# What follows is done in each of them, two at a time.
+EACH = printf '%s\n' $(MODULES) | xargs -P 2 -I{} sh -c
+
 # Where a test can pass by luck: goroutines meet in these.
 CONCURRENT = ./mailbox ./actors ./runtime ./topics ./troupetest ./deadletter ./ops ./console
 
@@ -37,11 +40,11 @@ tidy:
 
 vet:
 	$(GO) vet ./...
-	for m in $(MODULES); do (cd $$m && $(GO) vet ./...) || exit 1; done
+	$(EACH) 'cd {} && $(GO) vet ./...'
 
 staticcheck:
 	$(GO) run $(STATICCHECK) -checks $(CHECKS) ./...
-	for m in $(MODULES); do (cd $$m && $(GO) run $(STATICCHECK) -checks $(CHECKS) ./...) || exit 1; done
+	$(EACH) 'cd {} && $(GO) run $(STATICCHECK) -checks $(CHECKS) ./...'
 
 # The layers, the papers and the examples are tests, too.
 test:

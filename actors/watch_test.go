@@ -107,6 +107,7 @@ func TestTerminatedComesToAFullMailboxFirst(t *testing.T) {
 		watcher.Cell().Pause()
 		tell(t, watcher, func(context.Context) error { got.add("waited"); return nil })
 		_ = other.Stop(t.Context(), actors.Drain)
+		synctest.Wait() // it has stopped, and tells those who watch now
 		watcher.Cell().Resume()
 		synctest.Wait()
 		want(t, "told", got.all(), []string{"other subscriber_stopped <nil>", "waited"})

@@ -77,10 +77,12 @@ func TestRedriveTellsItsOutcomeWhenItIsInTheStore(t *testing.T) {
 
 func TestRedriveTellsThatItsOutcomeIsNotSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, topics.SubscriberConfig{})
+		b := newBroken(t, topics.SubscriberConfig{}, troupetest.Hang())
 		e := &told{t: t}
 		b.redrive(t, runtime.RedriveConfig{Ended: e.ended})
+		b.h.Await(2) // or the outcome is saved before the store fails
 		b.store.failUpdate(func(context.Context, string, func(*deadletter.Letter) error) error { return errBoom })
+		b.h.Release()
 		shutdown(t, b.Runtime, time.Minute)
 		if all := e.all(); len(all) != 1 || !errors.Is(all[0].Unsaved, runtime.ErrInDoubt) || all[0].Outcome != deadletter.OutcomeDone {
 			t.Errorf("told %+v, want once that it is done and not saved", all)

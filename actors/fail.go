@@ -112,12 +112,14 @@ func (l *loop[T]) fail(f supervisor.Failure, forced bool) bool {
 		l.keep(h, d.Delay)
 		c.handlerFailed(h.seq, f, d)
 	case supervisor.FateDone:
+		h.redelivered("", nil)
 		l.done++
 		l.close(func() {})
 		h.hold.Release()
 		l.succeeded(h, h.attempt)
 		c.tellFault(d.Fault)
 	case supervisor.FateDrop:
+		h.redelivered(d.Reason, f.Err)
 		l.close(func() { c.drop(d.Reason, 1) })
 		h.hold.Release()
 		c.settle(h, d.Reason, f.Err)

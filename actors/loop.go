@@ -256,6 +256,7 @@ func (l *loop[T]) attempt(h *held[T], waited bool) bool {
 		l.rehearsed(h, "", nil)
 		return true
 	}
+	h.redelivered("", nil)
 	l.done++
 	l.close(func() {})
 	h.hold.Release()
@@ -263,11 +264,20 @@ func (l *loop[T]) attempt(h *held[T], waited bool) bool {
 	return true
 }
 
+// redelivered tells the end of a redelivery before the account shows it: who waits
+// until there is nothing to do must find the letter's outcome on its way to the store.
+func (h *held[T]) redelivered(dropped string, err error) {
+	if h.redelivery != nil {
+		h.redelivery.end(dropped, err)
+		h.redelivery = nil
+	}
+}
+
 // rehearsed ends a rehearsal, whose handler has returned.
 func (l *loop[T]) rehearsed(h *held[T], dropped string, err error) {
+	h.redelivered(dropped, err)
 	l.close(func() { l.c.drop(ReasonRehearsal, 1) })
 	h.hold.Release()
-	h.redelivery.end(dropped, err)
 }
 
 // succeeded tells who wants to know that h is done.

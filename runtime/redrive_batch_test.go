@@ -381,6 +381,7 @@ func TestWatchHearsOfLettersAndActors(t *testing.T) {
 		b.h.On(4, troupetest.Fail(supervisor.Permanent(errBoom)))
 		publish(t, b.topic, 2)
 		b.Idle()
+		synctest.Wait() // watchers are told when it is in the store
 		b.sub.Pause()
 		stop()
 		b.sub.Resume()

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,8 @@ func addresses(t *testing.T, n int) (all []string) {
 
 // load publishes until it is stopped, what was refused again with its ID, and handles.
 type load struct {
+	over atomic.Bool // nothing is published any more
+
 	mu           sync.Mutex
 	acknowledged int
 	handled      map[string]int
@@ -83,6 +86,7 @@ func underLoad(t *testing.T, top engine.Topic, sub engine.Subscription) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{handled: map[string]int{}, last: time.Now(), stop: cancel}
 	l.work.Go(func() {
+		defer l.over.Store(true)
 		for n := 0; ctx.Err() == nil; n += 10 {
 			todo := numbered(n, n+10)
 			for len(todo) > 0 {
@@ -115,7 +119,7 @@ func underLoad(t *testing.T, top engine.Topic, sub engine.Subscription) *load {
 		}
 	})
 	l.work.Go(func() {
-		for ctx.Err() == nil || l.left() {
+		for !l.over.Load() || l.left() { // the last may be acknowledged when it has been told to end
 			one, cancel := context.WithTimeout(context.Background(), time.Second)
 			got, err := sub.Fetch(one, 100)
 			var all []engine.Settlement

@@ -86,6 +86,9 @@ func (l *loop[T]) together(lt *lot[T], p *part[T], waited bool) bool {
 	if err != nil {
 		return l.failed(err)
 	}
+	for i := range p.events {
+		p.events[i].redelivered("", nil)
+	}
 	l.done += n
 	l.closeAll(func() {})
 	l.release(p)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -157,9 +156,6 @@ func (r *Record) Size() int {
 	}
 	return n
 }
-
-// HeaderNames returns the names of its headers, sorted.
-func (r *Record) HeaderNames() []string { return slices.Sorted(maps.Keys(r.Headers)) }
 
 // EscapeHeader makes a value fit for the header of any protocol: what is not printable
 // ASCII, and the space, the quote and the percent sign, are percent-encoded. Source:

@@ -49,6 +49,15 @@ func checkType(c Codec, typ reflect.Type) (err error) {
 
 // decode returns the event of a letter of a topic with that configuration.
 func decode[T any](topic string, c Config, l runtime.Redelivered) (ev T, err error) {
+	if failed := survive(func() error { ev, err = decodeHere[T](topic, c, l); return nil }); failed != nil {
+		return *new(T), fmt.Errorf("topics: decode %s as %v: %w", c.Codec.ContentType(), reflect.TypeFor[T](), failed)
+	}
+	return ev, err
+}
+
+// decodeHere is decode for who survives the user's code by himself, and calls it for
+// many.
+func decodeHere[T any](topic string, c Config, l runtime.Redelivered) (ev T, err error) {
 	payload, raised, err := c.Upcasts.raise(topic, c.Version, l)
 	if err != nil {
 		return ev, err
@@ -57,7 +66,7 @@ func decode[T any](topic string, c Config, l runtime.Redelivered) (ev T, err err
 	if have := c.Codec.ContentType(); l.ContentType != have && !raised {
 		return ev, fmt.Errorf("topics: the codec of %s decodes %s, not %s", topic, have, l.ContentType)
 	}
-	if err := survive(func() error { return c.Codec.Unmarshal(payload, &ev) }); err != nil {
+	if err := c.Codec.Unmarshal(payload, &ev); err != nil {
 		return *new(T), fmt.Errorf("topics: decode %s as %v: %w", c.Codec.ContentType(), reflect.TypeFor[T](), err)
 	}
 	return ev, nil

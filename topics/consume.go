@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,7 +92,7 @@ func (t *Topic[T]) validateConsume(cfg *SubscriberConfig) error {
 func (t *Topic[T]) consume(cfg SubscriberConfig, name string, spawn func(log *mailbox.Log[T]) (handler[T], error)) (*consumer[T], error) {
 	limit := cfg.Capacity
 	if cfg.Workers > 1 || cfg.Ordering == Parked {
-		limit += max(cfg.MaxParked, engineParked)
+		limit += cmp.Or(cfg.MaxParked, engineParked)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 	defer cancel()

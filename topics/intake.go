@@ -260,20 +260,11 @@ func (in *intake[T]) decodeOne(d *engine.Delivery) (ev T, err error) {
 	if d.Fault != nil && back.ContentType == "" { // somebody else's: it is taken for what the topic has
 		back.ContentType = c.Codec.ContentType()
 	}
-	payload, raised, err := c.Upcasts.raise(in.out.t.name, c.Version, back)
-	if err != nil {
-		return ev, err
-	}
-	if have := c.Codec.ContentType(); back.ContentType != have && !raised {
-		return ev, fmt.Errorf("topics: the codec of %s decodes %s, not %q", in.out.t.name, have, back.ContentType)
-	}
-	if err := c.Codec.Unmarshal(payload, &ev); err != nil {
-		return *new(T), fmt.Errorf("topics: decode %s as %T: %w", c.Codec.ContentType(), ev, err)
-	}
-	return ev, nil
+	return decodeHere[T](in.out.t.name, c, back)
 }
 
-// hand puts an event into the mailbox. It does not wait: there is room.
+// hand puts an event into the mailbox. It waits only while the mailbox is full though
+// there was room for a fetch: of what may wait aside, too little does.
 func (in *intake[T]) hand(tk *taken[T], ev T) {
 	r := &tk.d.Record
 	m := &mailbox.Meta{Headers: r.Headers, ID: r.ID, PublishedAt: r.Time}

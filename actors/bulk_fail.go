@@ -209,10 +209,18 @@ func (o *outcomes[T]) end(h *held[T], d supervisor.Decision, f supervisor.Failur
 	o.lost = append(o.lost, ended[T]{h, d, f})
 }
 
-// settleAll ends the time in hand of the part with these outcomes, first in the
-// account, then where somebody is told.
+// settleAll ends the time in hand of the part with these outcomes: those of
+// redeliveries are told first, then the account shows all, then the rest is told.
 func (l *loop[T]) settleAll(o outcomes[T]) {
 	c := l.c
+	for _, h := range o.done {
+		h.redelivered("", nil)
+	}
+	for _, e := range o.lost {
+		if e.d.Fate == supervisor.FateDrop {
+			e.h.redelivered(e.d.Reason, e.f.Err)
+		}
+	}
 	l.done += uint64(len(o.done))
 	l.closeAll(func() {
 		c.retryWait += uint64(o.kept)

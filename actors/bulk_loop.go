@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/troupe-go/troupe/supervisor"
@@ -86,8 +87,11 @@ func (l *loop[T]) together(lt *lot[T], p *part[T], waited bool) bool {
 	if err != nil {
 		return l.failed(err)
 	}
-	for i := range p.events {
-		p.events[i].redelivered("", nil)
+	if slices.ContainsFunc(p.events, func(h held[T]) bool { return h.redelivery != nil }) {
+		l.claim() // or the call is given up when its success is told
+		for i := range p.events {
+			p.events[i].redelivered("", nil)
+		}
 	}
 	l.done += n
 	l.closeAll(func() {})

@@ -229,9 +229,6 @@ func (c *Cell[T]) dead(h *held[T], reason string, err error) *Dead {
 
 // settle tells who waits for it that h has been dropped.
 func (c *Cell[T]) settle(h *held[T], dropped string, err error) {
-	if h.redelivery != nil {
-		h.redelivery.end(dropped, err)
-	}
 	c.outcome(h.ticket, Outcome{Kind: OutcomeDropped, Reason: dropped, Attempts: h.attempt, Err: err})
 	c.settleOnly(h.ev, err)
 }

@@ -69,6 +69,7 @@ func (c *Cell[T]) settleRest() {
 			left++
 		}
 		if discard || h.rehearses() || h.ticket.kept() {
+			h.redelivered(reason, ErrStopped)
 			c.mu.Lock()
 			leave()
 			c.drop(reason, 1)

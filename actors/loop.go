@@ -253,10 +253,14 @@ func (l *loop[T]) attempt(h *held[T], waited bool) bool {
 		return l.failed(err)
 	}
 	if h.rehearses() {
+		l.claim()
 		l.rehearsed(h, "", nil)
 		return true
 	}
-	h.redelivered("", nil)
+	if h.redelivery != nil {
+		l.claim() // or the call is given up when its success is told
+		h.redelivered("", nil)
+	}
 	l.done++
 	l.close(func() {})
 	h.hold.Release()
@@ -266,6 +270,7 @@ func (l *loop[T]) attempt(h *held[T], waited bool) bool {
 
 // redelivered tells the end of a redelivery before the account shows it: who waits
 // until there is nothing to do must find the letter's outcome on its way to the store.
+// The caller has claimed the call.
 func (h *held[T]) redelivered(dropped string, err error) {
 	if h.redelivery != nil {
 		h.redelivery.end(dropped, err)
@@ -285,9 +290,6 @@ func (l *loop[T]) succeeded(h *held[T], attempt int) {
 	l.c.outcome(h.ticket, Outcome{Kind: OutcomeDone, Attempts: attempt})
 	if l.c.attentive {
 		l.c.handled(h.ev, h.seq, attempt)
-	}
-	if h.redelivery != nil {
-		h.redelivery.end("", nil)
 	}
 }
 

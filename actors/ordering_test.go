@@ -444,3 +444,39 @@ func TestDrainingWithNothingLeftEndsAlsoWhilePaused(t *testing.T) {
 		<-cooling.Done()
 	})
 }
+
+// A redelivery whose handler succeeds after it was given up is a dead letter again, and
+// nothing else: its success counts for as little as that of any other call that is late.
+func TestRedeliveryThatSucceedsLateHasNotSucceeded(t *testing.T) {
+	for _, together := range []bool{false, true} {
+		t.Run(fmt.Sprint("together=", together), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				var ends ended
+				late := func() error {
+					time.Sleep(time.Hour)
+					return nil
+				}
+				cfg := actors.CellConfig[int]{Config: actors.Config{Policy: retry, Timeout: time.Second, Grace: time.Second}}
+				if together {
+					cfg.Batch.Size = 10
+					cfg.ReceiveBatch = func(context.Context, []int) error { return late() }
+				} else {
+					cfg.Receive = func(context.Context, int) error { return late() }
+				}
+				s := w.cell(cfg)
+				if err := s.redeliver(1, ends.redelivery("l1", 1)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				w.wantLetters("1 hung")
+				time.Sleep(2 * time.Hour)
+				w.wantSeen("Late", 1)
+				want(t, "Ended", ends.all(), nil)
+				if r := w.sink.all()[0].Redelivery; r == nil || r.LetterID != "l1" {
+					t.Errorf("Dead.Redelivery = %+v", r)
+				}
+			})
+		})
+	}
+}

@@ -39,9 +39,9 @@ func ExampleTopic_PublishAfter() {
 		return s
 	}
 	paid := later(time.Minute, "o-1")
-	later(time.Millisecond, "o-2")
 	later(72*time.Hour, "o-3")
 	fmt.Println("canceled:", paid.Cancel(), paid.Cancel())
+	later(time.Millisecond, "o-2")
 	<-done
 	report, err := rt.Shutdown(ctx) // does not wait for three days
 	if err != nil {

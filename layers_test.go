@@ -134,7 +134,7 @@ var layers = map[string]layer{
 	// limiter is what middleware has already.
 	"ops": {
 		code:  []string{"runtime", "actors", "mailbox", "supervisor", "deadletter", "deadletter/search", "deadletter/exchange", conc, zap, xtime},
-		tests: []string{"topics", "troupetest", "deadletter/sqlite", rapid, goleak},
+		tests: []string{"topics", "troupetest", "deadletter/sqlite", "deadletter/deadlettertest", rapid, goleak},
 	},
 
 	// The page and the API over package ops. What it and its client say to each

@@ -36,12 +36,16 @@ func withholdLetter(l *deadletter.Letter) {
 	}
 	for i := range l.Redrives {
 		hide(&l.Redrives[i].Error)
+		hide(&l.Redrives[i].Errand)
 	}
 }
 
 // briefly takes out of a letter what a row of a list does not show.
 func briefly(l *deadletter.Letter) {
 	l.Payload, l.Stack, l.Attempts, l.Headers = nil, "", nil, nil
+	for i := range l.Redrives {
+		hide(&l.Redrives[i].Errand) // it may have an edited payload
+	}
 	if len(l.Error) > 500 {
 		l.Error = l.Error[:500] + "…"
 	}
@@ -82,7 +86,7 @@ func (c *call) showGroup(g *deadletter.Group) (visible, whole bool) {
 // what is in them by asking whether it is.
 var (
 	open = strings.Fields(`topic sub pattern state reason cause type group content gotype size age failed first published
-		resolved attempts redrives snoozed closed op id seq event causation corr node imported`)
+		resolved attempts redrives snoozed closed op id seq event causation corr node build imported`)
 	secret = []string{"", "err", "panic", "stack", "payload", "header", "has"}
 )
 

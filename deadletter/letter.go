@@ -28,6 +28,8 @@ type Letter struct {
 	ID string `json:"id"`
 	// Node names the process or host on which the delivery failed.
 	Node string `json:"node,omitempty"`
+	// Build is the version of the program in which it failed.
+	Build string `json:"build,omitempty"`
 
 	// Topic, Subscriber and Sequence name the delivery: the event's number in
 	// its topic, and the subscriber that could not handle it.
@@ -194,7 +196,7 @@ func (l Letter) Validate() error {
 const (
 	letterOverhead  = 1024
 	attemptOverhead = 128
-	redriveOverhead = 176
+	redriveOverhead = 240
 	headerOverhead  = 64
 	typeOverhead    = 16
 	closingOverhead = 208
@@ -204,7 +206,7 @@ const (
 // store included. It depends on the letter's content alone, so sums of it add
 // up exactly.
 func (l Letter) Size() int64 {
-	n := letterOverhead + len(l.ID) + len(l.Node) + len(l.Topic) + len(l.Subscriber) + len(l.Pattern) +
+	n := letterOverhead + len(l.ID) + len(l.Node) + len(l.Build) + len(l.Topic) + len(l.Subscriber) + len(l.Pattern) +
 		len(l.Payload) + len(l.ContentType) + len(l.GoType) + len(l.PayloadError) +
 		len(l.Reason) + len(l.Cause) + len(l.Error) + len(l.Stack) + len(l.PanicValue) +
 		len(l.Fingerprint) + len(l.State) + len(l.EventID) + len(l.CausationID) + len(l.CorrelationID) +
@@ -220,7 +222,7 @@ func (l Letter) Size() int64 {
 	}
 	for i := range l.Redrives {
 		r := &l.Redrives[i]
-		n += redriveOverhead + len(r.By) + len(r.Operation) + len(r.Outcome) + len(r.Error)
+		n += redriveOverhead + len(r.By) + len(r.Operation) + len(r.Outcome) + len(r.Error) + len(r.Member) + len(r.Errand)
 	}
 	return int64(n)
 }

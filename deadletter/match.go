@@ -170,6 +170,8 @@ func (t *termOf) matches(s *subject) bool {
 		return t.name(s.CorrelationID)
 	case "node":
 		return t.name(s.Node)
+	case "build":
+		return t.name(s.Build)
 	case "imported":
 		return t.name(s.ImportedFrom)
 	}

@@ -37,6 +37,8 @@ type Operation struct {
 	By    string         `json:"by,omitempty"`
 	Why   string         `json:"why,omitempty"`
 	Node  string         `json:"node,omitempty"`
+	// Member is the runtime that does it, in a [Fleet].
+	Member string `json:"member,omitempty"`
 	// Query is how the letters were chosen, for people.
 	Query     string    `json:"query,omitempty"`
 	CreatedAt time.Time `json:"created_at"`

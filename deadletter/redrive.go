@@ -90,6 +90,12 @@ type Redrive struct {
 	// Outcome and Error say how it ended.
 	Outcome Outcome `json:"outcome,omitempty"`
 	Error   string  `json:"error,omitempty"`
+	// Member is the runtime that has the event, in a [Fleet].
+	Member string `json:"member,omitempty"`
+	// Errand is set while the event waits for a member of the fleet that has its
+	// subscriber. It says where the event goes and with what, as JSON of the runtime's
+	// own. Who takes it sets Member and empties it.
+	Errand string `json:"errand,omitempty"`
 }
 
 // BeginRedrive moves an open letter to StateRedriving and records who sent it
@@ -121,7 +127,7 @@ func (l *Letter) EndRedrive(outcome Outcome, message string, at time.Time) error
 		return &StateError{ID: l.ID, State: l.state(), Err: ErrNotRedriving}
 	}
 	r := &l.Redrives[len(l.Redrives)-1]
-	r.Outcome, r.Error, r.EndedAt = outcome, message, at
+	r.Outcome, r.Error, r.EndedAt, r.Errand = outcome, message, at, ""
 	l.State = StateOpen
 	if outcome.resolves() {
 		l.State = StateResolved

@@ -19,7 +19,8 @@ const (
 	recordTimeout = 10 * time.Second
 	// maxUnrecorded is how many entries wait for a store that fails.
 	maxUnrecorded = 1000
-	// housePeriod is how often entries that wait are tried again.
+	// housePeriod is how often entries that wait are tried again, and operations of
+	// members that have died are looked for.
 	housePeriod = 5 * time.Second
 )
 
@@ -74,7 +75,8 @@ func (d *Desk) unwritten(message string, e deadletter.AuditEntry, err error) {
 		zap.String("query", e.Query), zap.Int("count", e.Count), zap.String("why", e.Why), zap.String("operation", e.Operation), zap.String("failure", e.Error))
 }
 
-// keepHouse writes what could not be written before.
+// keepHouse writes what could not be written before, and looks after operations that
+// nobody does any more.
 func (d *Desk) keepHouse() {
 	tick := time.NewTicker(housePeriod)
 	defer tick.Stop()
@@ -82,6 +84,7 @@ func (d *Desk) keepHouse() {
 		select {
 		case <-tick.C:
 			d.recordAgain()
+			d.adopt()
 		case <-d.life.Done():
 			d.recordAgain()
 			d.mu.Lock()

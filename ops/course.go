@@ -27,13 +27,9 @@ func (r *runner) setLimit(perSecond float64) {
 	r.limiter.SetBurst(burst)
 }
 
-// change changes the course, in the ledger first.
-func (r *runner) change(ctx context.Context, fn func(*deadletter.Operation, *plan) error) (deadletter.Operation, error) {
-	r.course.Lock()
-	defer r.course.Unlock()
-	var p plan
-	var op deadletter.Operation
-	err := r.d.ledger.UpdateOperation(ctx, r.op.ID, func(now *deadletter.Operation) (err error) {
+// steer changes the course of an operation in the ledger.
+func (d *Desk) steer(ctx context.Context, id string, fn func(*deadletter.Operation, *plan) error) (op deadletter.Operation, p plan, err error) {
+	err = d.ledger.UpdateOperation(ctx, id, func(now *deadletter.Operation) (err error) {
 		op = now.Clone()
 		if p, err = decodePlan(op); err != nil {
 			return err
@@ -44,6 +40,19 @@ func (r *runner) change(ctx context.Context, fn func(*deadletter.Operation, *pla
 		now.Plan = p.encode()
 		op = now.Clone()
 		return nil
+	})
+	return op, p, err
+}
+
+// change changes the course, in the ledger first.
+func (r *runner) change(ctx context.Context, fn func(*deadletter.Operation, *plan) error) (deadletter.Operation, error) {
+	r.course.Lock()
+	defer r.course.Unlock()
+	op, p, err := r.d.steer(ctx, r.op.ID, func(now *deadletter.Operation, p *plan) error {
+		if now.Member != r.op.Member {
+			return conflict("operation %s is done by %s now", r.op.ID, now.Member)
+		}
+		return fn(now, p)
 	})
 	if err != nil {
 		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrInvalid) {
@@ -74,13 +83,24 @@ func (r *runner) follow(op deadletter.Operation, p plan) {
 	}
 }
 
-// look reads the course from the ledger, if a change of it may or may not have been done.
+// errCutOff keeps a runner waiting that others may hold for dead.
+var errCutOff = errors.New("ops: the fleet cannot be reached: another member may go on with it")
+
+// look reads the course from the ledger, if a change of it may or may not have been done:
+// in a fleet, now and then, and after every gap in which others may have taken over.
 func (r *runner) look() error {
 	r.course.Lock()
 	defer r.course.Unlock()
 	r.mu.Lock()
 	unsure := r.unsure
 	r.mu.Unlock()
+	var since time.Time
+	if r.op.Member != "" {
+		if since = r.d.rt.Attending(); since.IsZero() && !r.closing() {
+			return errCutOff
+		}
+		unsure = unsure || !since.Equal(r.member) || time.Since(r.looked) >= lookPeriod
+	}
 	if !unsure {
 		return nil
 	}
@@ -91,10 +111,12 @@ func (r *runner) look() error {
 		return err
 	}
 	p, err := decodePlan(op)
-	if err == nil {
-		r.follow(op, p)
+	if err != nil {
+		return err
 	}
-	return err
+	r.member, r.looked, r.lost = since, time.Now(), op.Member != r.op.Member
+	r.follow(op, p)
+	return nil
 }
 
 // stop stops the operation by itself.

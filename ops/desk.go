@@ -117,7 +117,8 @@ var desks sync.Map
 // its operations, so it takes the time that reading their issued items takes. Call it
 // after the topics have been opened and the subscribers are there, since a letter whose
 // subscriber is not there is left. It calls runtime.RecoverRedrives, which takes the
-// store for its own.
+// store for its own unless it is a deadletter.Fleet. In a fleet every desk shows and
+// steers the operations of all, and goes on with those of members that have died.
 //
 // Errors: everything that is wrong with the configuration, at once; [ErrTaken]; those
 // of the store.

@@ -206,7 +206,11 @@ func (d *Desk) turn(ctx context.Context, by By, id, action string, change func(*
 			if known.State.Ended() {
 				return conflict("operation %s is %s already", id, known.State)
 			}
-			return conflict("operation %s does not belong to this runtime", id)
+			if d.rt.Member() == "" {
+				return conflict("operation %s does not belong to this runtime", id)
+			}
+			op, _, err = d.steer(ctx, id, change) // who does it follows within a second
+			return err
 		}
 		op, err = r.change(ctx, change)
 		return err

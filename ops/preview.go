@@ -35,7 +35,9 @@ type PreviewCount struct {
 	Topic      string `json:"topic"`
 	Subscriber string `json:"subscriber"` // empty: all of the topic
 	Count      int    `json:"count"`
-	State      string `json:"state"` // of the subscriber, or gone
+	// State is that of the subscriber; elsewhere if it is another member's of the
+	// fleet, and gone if it is nobody's.
+	State string `json:"state"`
 }
 
 // PreviewFault is a letter that would be left, and why.
@@ -121,7 +123,7 @@ func (d *Desk) foresee(ctx context.Context, r Redrive, l deadletter.Letter, to r
 		}
 		l.Payload, l.PayloadError, l.GoType = payload, "", ""
 	}
-	if _, err := d.rt.DecodeLetter(l, to); err != nil {
+	if _, err := d.rt.DecodeLetter(l, to); err != nil && !errors.Is(err, runtime.ErrElsewhere) {
 		if !errors.Is(err, runtime.ErrNoPayload) {
 			p.Undecodable++
 		}
@@ -139,7 +141,7 @@ func (d *Desk) subscriberState(at runtime.Destination, err error) string {
 	}
 	s, err := d.rt.Subscription(at.Topic, at.Subscriber)
 	if err != nil {
-		return "gone"
+		return "elsewhere" // in the fleet, or there was an error before
 	}
 	return string(s.Subscriber().State())
 }

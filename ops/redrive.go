@@ -178,7 +178,7 @@ func (d *Desk) begin(ctx context.Context, by By, kind string, s Scope, ids []str
 	}
 	op := deadletter.Operation{
 		ID: deadletter.NewID(time.Now()), Kind: kind, State: deadletter.OperationRunning, By: by.Name, Why: by.Why,
-		Node: d.rt.Node(), Query: s.text(), CreatedAt: time.Now(), Plan: p.encode(),
+		Node: d.rt.Node(), Member: d.rt.Member(), Query: s.text(), CreatedAt: time.Now(), Plan: p.encode(),
 		Total: len(ids), Items: map[deadletter.ItemState]int{deadletter.ItemPending: len(ids)},
 	}
 	if err := d.ledger.AddOperation(ctx, op, ids); err != nil {

@@ -29,6 +29,8 @@ const (
 	storePause = 5 * time.Second
 	// writeTimeout bounds one call of the ledger.
 	writeTimeout = 15 * time.Second
+	// lookPeriod is how often a member of a fleet reads the course, which others change.
+	lookPeriod = time.Second
 	// newsPeriod is the least time between two events of an operation that runs.
 	newsPeriod = 250 * time.Millisecond
 )
@@ -61,6 +63,9 @@ type runner struct {
 	pause   time.Duration // before the next look for room
 	trouble time.Duration // before the next call of a ledger that fails
 	quiet   bool          // the runtime takes nothing any more
+	lost    bool          // another member of the fleet does it now
+	member  time.Time     // since when this one attends, as of the last look
+	looked  time.Time     // when the course was last read
 	news    time.Time     // of the last event
 }
 
@@ -116,6 +121,9 @@ func (r *runner) run(ctx context.Context) {
 		}
 		if wait < 0 {
 			wait = time.Hour // until something happens
+			if r.d.rt.Member() != "" {
+				wait = lookPeriod // others may change the course
+			}
 		}
 		timer.Reset(wait)
 		select {
@@ -130,6 +138,9 @@ func (r *runner) run(ctx context.Context) {
 
 // last writes what is known when the desk ends.
 func (r *runner) last() {
+	if r.lost {
+		return
+	}
 	for range 3 {
 		if r.write() == nil && !r.unwritten() {
 			return
@@ -147,6 +158,10 @@ func (r *runner) unwritten() bool {
 // step does what there is to do, and reports whether the operation has come to its end.
 func (r *runner) step(ctx context.Context) (over bool) {
 	err := r.look()
+	if r.lost {
+		r.d.log.Warn("operation is another member's now", zap.String("operation", r.op.ID))
+		return true
+	}
 	if err == nil {
 		err = r.write()
 	}

@@ -21,7 +21,8 @@ type Overview struct {
 	Faults      []runtime.Fault         `json:"faults"`
 	Groups      []deadletter.Group      `json:"groups"` // the ten with the latest failure that have open letters
 	GroupsTotal int                     `json:"groups_total"`
-	Running     []deadletter.Operation  `json:"running"` // running, paused and stopped ones, newest first
+	Running     []deadletter.Operation  `json:"running"`         // running, paused and stopped ones, newest first
+	Fleet       []deadletter.Member     `json:"fleet,omitempty"` // the living members, if the ledger is that of a deadletter.Fleet
 }
 
 // Overview returns the first page. At a desk without a runtime it has no name, and
@@ -43,7 +44,13 @@ func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 	}
 	o.Groups, o.GroupsTotal = groups.Groups, groups.Total
 	running, err := d.ledger.Operations(ctx, deadletter.OperationQuery{States: unfinished, Limit: deadletter.DefaultLimit})
+	if err != nil {
+		return Overview{}, err
+	}
 	o.Running = running.Operations
+	if fleet, ok := d.ledger.(deadletter.Fleet); ok {
+		o.Fleet, err = fleet.Members(ctx)
+	}
 	return o, err
 }
 

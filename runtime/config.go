@@ -26,8 +26,13 @@ type Config struct {
 	// (warn), and what loses data or needs a person (error). Nil is silent.
 	Logger *zap.Logger
 	// DeadLetters keeps what no attempt could handle. Nil is a bounded store in
-	// memory, see [deadletter.MemoryConfig]. The runtime does not close it.
+	// memory, see [deadletter.MemoryConfig]. The runtime does not close it. If it is a
+	// deadletter.Fleet, the runtime is a member of that until its end: see
+	// [Runtime.Member].
 	DeadLetters deadletter.Store
+	// Build is the version of the program, which letters have. Empty is what Go's
+	// tools have written into it: the version of its module, or its revision.
+	Build string
 	// Observer is told everything that happens. The zero value costs nothing.
 	Observer Observer
 	// Middleware is put around the handler of every subscriber, and of every actor
@@ -71,6 +76,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Name == "" {
 		c.Name = "troupe"
+	}
+	if c.Build == "" {
+		c.Build = build()
 	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 30 * time.Second

@@ -19,7 +19,7 @@ func (rt *Runtime) letter(u *unwritten, stuck bool) deadletter.Letter {
 	d := u.dead
 	event := d.Delivery()
 	l := deadletter.Letter{
-		ID: u.id, Node: rt.node, Topic: d.Topic, Pattern: d.Pattern, Subscriber: d.Subscriber, Sequence: d.Sequence,
+		ID: u.id, Node: rt.node, Build: rt.cfg.Build, Topic: d.Topic, Pattern: d.Pattern, Subscriber: d.Subscriber, Sequence: d.Sequence,
 		GoType: fmt.Sprintf("%T", d.Event), Headers: maps.Clone(d.Headers), PublishedAt: d.PublishedAt,
 		EventID: event.ID(), CausationID: event.CausationID(), CorrelationID: event.CorrelationID(),
 	}

@@ -17,13 +17,17 @@ var errUnderWay = errors.New("runtime: the redrive is under way")
 // handler may have succeeded. It returns how many there were. The runtime's own
 // redrives go on.
 //
-// It takes every letter that is redriving for one of the dead process: two runtimes
-// that share a store must not call it while the other one runs. The host's name would
-// not tell them apart, and in a container it is another one after each start. Package
-// ops calls it.
+// In a deadletter.Fleet it ends those of members that have died, which every member does
+// by itself all the time. In another store it takes every letter that is redriving for
+// one of the dead process: two runtimes that share a store that is not a fleet must not
+// call it while the other one runs. The host's name would not tell them apart, and in a
+// container it is another one after each start. Package ops calls it.
 //
 // Errors are those of the store; what has been ended until then stays so.
 func (rt *Runtime) RecoverRedrives(ctx context.Context) (int, error) {
+	if rt.fleet != nil {
+		return rt.fleet.round(ctx)
+	}
 	ended := 0
 	q := deadletter.Query{State: deadletter.StateRedriving, Limit: deadletter.MaxLimit}
 	for {

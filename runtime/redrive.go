@@ -21,6 +21,9 @@ var (
 	// ErrStoreFailed is returned when the store could not mark the letter as going
 	// back. The event has not been sent.
 	ErrStoreFailed = errors.New("runtime: dead-letter store failed")
+	// ErrElsewhere is returned for what only the member of the fleet can do that has
+	// the subscriber: a rehearsal, and decoding.
+	ErrElsewhere = errors.New("runtime: subscriber lives at another member of the fleet")
 	// ErrInDoubt is what a redrive ends with whose outcome could not be written.
 	ErrInDoubt = errors.New("runtime: outcome of the redrive could not be written")
 )
@@ -105,6 +108,11 @@ type Redriven struct {
 // of its own, and the old one is resolved once that is in the store. So there is one
 // open letter at any time, whatever becomes of the process.
 //
+// If the store is a deadletter.Fleet, a letter whose subscriber is not here goes to a
+// member that has it: Redrive returns when the errand is in the store, and a member takes
+// it within about [FleetBeat], as its subscriber has room. If none takes it for
+// [FleetPatience], it is aborted and the letter open again.
+//
 // Delivery is at least once: after a crash a letter may be redriving whose
 // handler has succeeded; see [Runtime.RecoverRedrives]. Redriven events are not in
 // order with others. Those of one subscriber are handled in the order in which they
@@ -182,6 +190,9 @@ func (rt *Runtime) RedriveLetters(ctx context.Context, letters []deadletter.Lett
 			rt.giveUpRedrive(ctx, w, err)
 			continue
 		}
+		if w.errand != "" {
+			continue // told where it is taken
+		}
 		actors.Notify(rt.obs.Redriven, Event{Topic: w.l.Topic, Subscriber: w.l.Subscriber, Sequence: w.l.Sequence, Reason: w.l.ID})
 	}
 	for i, err := range errs {
@@ -208,15 +219,14 @@ func (c RedriveConfig) validate() error {
 // [ErrUnknownSubscriber].
 func (rt *Runtime) RedriveRoom(l deadletter.Letter, to Destination) (room int, at Destination, err error) {
 	at = destination(l, to)
-	if at.Subscriber == "" {
-		_, err := rt.Topic(at.Topic)
-		return deadletter.MaxLimit, at, err
+	room, err = rt.localRoom(at)
+	if err != nil && rt.fleet != nil {
+		by, fault := rt.fleet.servers(at)
+		if fault != nil || len(by) > 0 {
+			return rt.fleet.room(at), at, fault
+		}
 	}
-	s, err := rt.Subscription(at.Topic, at.Subscriber)
-	if err != nil {
-		return 0, at, err
-	}
-	return s.cell.RedeliveryRoom(), at, nil
+	return room, at, err
 }
 
 // destination returns where a letter's event goes.
@@ -236,6 +246,11 @@ func (rt *Runtime) DecodeLetter(l deadletter.Letter, to Destination) (event any,
 	}
 	t, err := w.topic()
 	if err != nil {
+		if rt.fleet != nil {
+			if by, _ := rt.fleet.servers(w.at); len(by) > 0 {
+				return nil, fmt.Errorf("%w: %s", ErrElsewhere, by[0])
+			}
+		}
 		return nil, err
 	}
 	w.back = redelivered(l, t.Name())
@@ -271,6 +286,12 @@ func (rt *Runtime) beginRedrives(ctx context.Context, ways []*wayBack, errs []er
 		w := byID[l.ID]
 		w.number, err = l.BeginRedriveFor(w.cfg.Operation, w.cfg.By, w.cfg.Budget, now)
 		w.began = now
+		if err == nil {
+			r := &l.Redrives[len(l.Redrives)-1]
+			if r.Errand = w.errand; w.errand == "" {
+				r.Member = rt.Member()
+			}
+		}
 		return err
 	}
 	var results []error

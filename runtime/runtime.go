@@ -42,6 +42,7 @@ type Runtime struct {
 	obs     Observer
 	done    chan struct{} // closed when Shutdown has done its work
 
+	fleet    *fleet // nil in a store of our own
 	watch    watchers
 	underWay underWay
 
@@ -101,6 +102,7 @@ func New(cfg Config) (*Runtime, error) {
 		rt.sys.Close()
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
+	joinFleet(rt)
 	return rt, nil
 }
 

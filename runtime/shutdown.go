@@ -157,6 +157,7 @@ func (rt *Runtime) shutdown(ctx context.Context) {
 	for _, t := range topics {
 		t.Flush(last) // what has its outcome by now
 	}
+	rt.fleet.leave(last)
 	if len(left) == 0 {
 		rt.sys.Close()
 	}

@@ -33,15 +33,19 @@ type wayBack struct {
 	as      string // what the letter is closed as then
 	number  int    // of the redrive, which began, as the store has it
 	began   time.Time
-	refused bool // the call of Redrive returned an error
-	listed  bool // in underWay, whose mu guards it
-	told    sync.Once
+	refused bool   // the call of Redrive returned an error
+	listed  bool   // in underWay, whose mu guards it
+	errand  string // for another member of the fleet, empty for a subscriber here
+	// withheld says that the letter's own payload is not what it was.
+	withheld bool
+	told     sync.Once
 }
 
 // wayBack finds out where a letter goes, and with what. It changes nothing.
 func (rt *Runtime) wayBack(l deadletter.Letter, cfg *RedriveConfig) (*wayBack, error) {
 	w := &wayBack{rt: rt, l: l, cfg: cfg, at: destination(l, cfg.To)}
 	w.to = [2]string{w.at.Topic, w.at.Subscriber}
+	w.withheld = l.PayloadError != ""
 	if err := w.edit(); err != nil {
 		return nil, err
 	}
@@ -49,13 +53,11 @@ func (rt *Runtime) wayBack(l deadletter.Letter, cfg *RedriveConfig) (*wayBack, e
 		return nil, fmt.Errorf("%w: %s", ErrNoPayload, w.l.PayloadError)
 	}
 	t, err := w.topic()
-	if err != nil {
-		return nil, err
+	if err == nil && w.at.Subscriber != "" {
+		w.sub, err = rt.Subscription(w.at.Topic, w.at.Subscriber)
 	}
-	if w.at.Subscriber != "" {
-		if w.sub, err = rt.Subscription(w.at.Topic, w.at.Subscriber); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return w, rt.elsewhereFor(w, err)
 	}
 	if cfg.Rehearse && (w.sub == nil || !w.sub.cell.Config().Rehearsal) {
 		return nil, fmt.Errorf("%w: %s/%s: set Rehearsal in its SubscriberConfig", ErrNoRehearsal, w.at.Topic, w.at.Subscriber)
@@ -143,6 +145,10 @@ func matches(pattern, name string) bool {
 
 // give puts the event where it goes.
 func (w *wayBack) give(ctx context.Context) error {
+	if w.errand != "" {
+		w.rt.fleet.send(w)
+		return nil
+	}
 	if w.sub != nil {
 		r := &actors.Redelivery{
 			LetterID: w.l.ID, EventID: w.back.EventID, Number: w.number, Budget: w.cfg.Budget, Ended: w.ended, Note: w,

@@ -15,7 +15,7 @@ import (
 // operation returns an operation in which nothing is zero.
 func operation(id string) deadletter.Operation {
 	return deadletter.Operation{
-		ID: id, Kind: "redrive", State: deadletter.OperationPaused, By: "ada", Why: "it's <fixed>", Node: "host-7", Query: `sub:billing "x"`,
+		ID: id, Kind: "redrive", State: deadletter.OperationPaused, By: "ada", Why: "it's <fixed>", Node: "host-7", Member: "web-1/2", Query: `sub:billing "x"`,
 		CreatedAt: day, EndedAt: day.Add(time.Hour), Stopped: "12 % failed", Plan: []byte("{\"rate\":5}\x00\xff"),
 	}
 }

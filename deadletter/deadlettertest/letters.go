@@ -43,6 +43,7 @@ func full(id string) deadletter.Letter {
 	return deadletter.Letter{
 		ID:            id,
 		Node:          "host-7",
+		Build:         "v1.2.3",
 		Topic:         "orders.placed",
 		Subscriber:    "billing/eu",
 		Sequence:      1<<64 - 1,
@@ -73,7 +74,7 @@ func full(id string) deadletter.Letter {
 		},
 		Redrives: []deadletter.Redrive{
 			{Number: 1, By: "ada", StartedAt: day, EndedAt: day.Add(time.Second), Budget: 1, Outcome: deadletter.OutcomeFailed, Error: "again"},
-			{Number: 2, By: "grace", StartedAt: day.Add(time.Hour), EndedAt: day.Add(2 * time.Hour), Budget: 5, Outcome: deadletter.OutcomeInDoubt, Error: "?", Operation: "operation-1"},
+			{Number: 2, By: "grace", StartedAt: day.Add(time.Hour), EndedAt: day.Add(2 * time.Hour), Budget: 5, Outcome: deadletter.OutcomeInDoubt, Error: "?", Operation: "operation-1", Member: "web-1/2", Errand: `{"to":"é"}`},
 		},
 		Closed: &deadletter.Closing{
 			As: deadletter.ClosedAsArchive, By: "ada", At: day.Add(3 * time.Hour), Why: "it's \"done\"", Operation: "operation-2", Was: deadletter.StateResolved, PurgeAt: day.Add(4 * time.Hour),

@@ -91,7 +91,7 @@ func (e evaluator) term(t *search.Term, l *deadletter.Letter) bool {
 		"topic": {l.Topic}, "sub": {l.Subscriber}, "pattern": {l.Pattern}, "state": {state}, "reason": {l.Reason}, "cause": {l.Cause},
 		"type": l.ErrorTypes, "group": {l.Fingerprint}, "content": {l.ContentType}, "gotype": {l.GoType}, "closed": {closed},
 		"op": operations, "id": {l.ID}, "event": {l.EventID}, "causation": {l.CausationID}, "corr": {l.CorrelationID},
-		"node": {l.Node}, "imported": {l.ImportedFrom},
+		"node": {l.Node}, "build": {l.Build}, "imported": {l.ImportedFrom},
 	}
 	texts := map[string][]string{"": {l.Error, string(l.Payload)}, "err": {l.Error}, "panic": {l.PanicValue}, "stack": {l.Stack}, "payload": {string(l.Payload)}}
 	numbers := map[string]uint64{"size": uint64(len(l.Payload)), "attempts": uint64(l.AttemptCount), "redrives": uint64(len(l.Redrives)), "seq": l.Sequence}

@@ -62,7 +62,7 @@ func randomTime(rng *rand.Rand) time.Time {
 func randomLetter(rng *rand.Rand, n int) deadletter.Letter {
 	l := small(n)
 	name := func() string { return pick(rng, randomNames) }
-	l.Topic, l.Subscriber, l.Pattern, l.Node = name(), name(), name(), name()
+	l.Topic, l.Subscriber, l.Pattern, l.Node, l.Build = name(), name(), name(), name(), name()
 	l.Reason, l.Cause = pick(rng, randomReasons), name()
 	l.Error, l.PanicValue, l.Stack = pick(rng, randomTexts), pick(rng, randomTexts), pick(rng, randomTexts)
 	for range rng.IntN(4) {

@@ -81,9 +81,9 @@ func TestStoreIsALedger(t *testing.T) {
 	// emptied for each of its cases is one sooner than one that is made.
 	url, name := server(t)+"&synchronous_commit=off", schema(t)
 	open(t, postgres.Config{URL: url, Schema: name}).Close()
-	deadlettertest.RunLedger(t, func(t *testing.T) deadletter.Ledger {
+	deadlettertest.RunFleet(t, func(t *testing.T) deadletter.Fleet {
 		empty := "SET session_replication_role = replica;" // no triggers
-		for _, table := range []string{"letter_rows", "groups", "counters", "operations", "items", "audit"} {
+		for _, table := range []string{"members", "serves", "letter_rows", "groups", "counters", "operations", "items", "audit"} {
 			empty += "DELETE FROM " + name + "." + table + ";"
 		}
 		exec(t, url, empty)

@@ -23,7 +23,7 @@ func (s *Store) AddOperation(ctx context.Context, op deadletter.Operation, ids [
 	}
 	op = op.Normalize()
 	return s.write(ctx, false, func(t *tx) error {
-		_, err := t.Exec(ctx, "INSERT INTO operations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)", operationValues(&op, len(ids))...)
+		_, err := t.Exec(ctx, "INSERT INTO operations VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)", operationValues(&op, len(ids))...)
 		var pe *pgconn.PgError
 		if errors.As(err, &pe) && pe.Code == "23505" {
 			return fmt.Errorf("%w: %q", deadletter.ErrOperationExists, op.ID)
@@ -46,21 +46,21 @@ func operationValues(op *deadletter.Operation, total int) []any {
 	}
 	return []any{
 		raw(op.ID), raw(op.Kind), string(op.State), raw(op.By), raw(op.Why), raw(op.Node), raw(op.Query),
-		stamp(op.CreatedAt), stamp(op.EndedAt), raw(op.Stopped), plan, int64(total),
+		stamp(op.CreatedAt), stamp(op.EndedAt), raw(op.Stopped), plan, int64(total), raw(op.Member),
 	}
 }
 
-const selectOperation = "SELECT id, kind, state, by, why, node, query, created_at, ended_at, stopped, plan, total FROM operations "
+const selectOperation = "SELECT id, kind, state, by, why, node, query, created_at, ended_at, stopped, plan, total, member FROM operations "
 
 func scanOperation(row pgx.CollectableRow) (deadletter.Operation, error) {
-	var id, kind, by, why, node, query, stopped, plan []byte
+	var id, kind, by, why, node, query, stopped, plan, member []byte
 	var state string
 	var created, ended *int64
 	var total int
-	err := row.Scan(&id, &kind, &state, &by, &why, &node, &query, &created, &ended, &stopped, &plan, &total)
+	err := row.Scan(&id, &kind, &state, &by, &why, &node, &query, &created, &ended, &stopped, &plan, &total, &member)
 	return deadletter.Operation{
 		ID: string(id), Kind: string(kind), State: deadletter.OperationState(state), By: string(by), Why: string(why), Node: string(node),
-		Query: string(query), CreatedAt: timeOf(created), EndedAt: timeOf(ended), Stopped: string(stopped), Plan: plan, Total: total,
+		Query: string(query), CreatedAt: timeOf(created), EndedAt: timeOf(ended), Stopped: string(stopped), Plan: plan, Total: total, Member: string(member),
 		Items: map[deadletter.ItemState]int{},
 	}, err
 }
@@ -182,7 +182,7 @@ func (s *Store) UpdateOperation(ctx context.Context, id string, fn func(*deadlet
 		}
 		op = op.Normalize()
 		_, err = t.Exec(ctx, `UPDATE operations SET kind = $2, state = $3, by = $4, why = $5, node = $6, query = $7,
-			created_at = $8, ended_at = $9, stopped = $10, plan = $11, total = $12 WHERE id = $1`, operationValues(&op, total)...)
+			created_at = $8, ended_at = $9, stopped = $10, plan = $11, total = $12, member = $13 WHERE id = $1`, operationValues(&op, total)...)
 		return err
 	})
 }

@@ -21,7 +21,7 @@ var columns = []string{
 	"id", "topic", "subscriber", "reason", "fingerprint", "state",
 	"first_failed_at", "last_failed_at", "published_at", "resolved_at", "snoozed_until", "purge_at",
 	"bytes", "attempt_count", "redrive_count", "error_size",
-	"cause", "node", "pattern", "event_id", "causation_id", "correlation_id", "imported_from", "content_type", "go_type",
+	"cause", "node", "build", "pattern", "event_id", "causation_id", "correlation_id", "imported_from", "content_type", "go_type",
 	"payload", "doc", "odd", "body",
 }
 
@@ -76,7 +76,7 @@ func (s *Store) prepare(l deadletter.Letter) (prepared, error) {
 		raw(n.ID), raw(n.Topic), raw(n.Subscriber), raw(n.Reason), raw(n.Fingerprint), string(n.State),
 		stamp(n.FirstFailedAt), stamp(n.LastFailedAt), stamp(n.PublishedAt), stamp(n.ResolvedAt()), stamp(n.SnoozedUntil), purge,
 		size, int64(n.AttemptCount), int64(n.RedriveCount()), int64(len(n.Error)),
-		raw(n.Cause), raw(n.Node), raw(n.Pattern), raw(n.EventID), raw(n.CausationID), raw(n.CorrelationID), raw(n.ImportedFrom),
+		raw(n.Cause), raw(n.Node), raw(n.Build), raw(n.Pattern), raw(n.EventID), raw(n.CausationID), raw(n.CorrelationID), raw(n.ImportedFrom),
 		raw(n.ContentType), raw(n.GoType),
 		n.Payload, doc, odd, indexed(n.Error, n.Payload),
 	}

@@ -43,6 +43,7 @@ CREATE TABLE letter_rows (
 	error_size      bigint NOT NULL,
 	cause           bytea NOT NULL,
 	node            bytea NOT NULL,
+	build           bytea NOT NULL,
 	pattern         bytea NOT NULL,
 	event_id        bytea NOT NULL,
 	causation_id    bytea NOT NULL,
@@ -72,7 +73,7 @@ EXCEPTION WHEN others THEN
 END $$;
 CREATE VIEW letters AS
 SELECT legible(id) AS id, legible(topic) AS topic, legible(subscriber) AS subscriber, legible(reason) AS reason,
-	legible(fingerprint) AS fingerprint, state, legible(node) AS node, legible(cause) AS cause,
+	legible(fingerprint) AS fingerprint, state, legible(node) AS node, legible(build) AS build, legible(cause) AS cause,
 	to_timestamp(first_failed_at / 1e9) AS first_failed_at, to_timestamp(last_failed_at / 1e9) AS last_failed_at,
 	to_timestamp(published_at / 1e9) AS published_at, to_timestamp(resolved_at / 1e9) AS resolved_at,
 	to_timestamp(snoozed_until / 1e9) AS snoozed_until, to_timestamp(purge_at / 1e9) AS purge_at,
@@ -117,7 +118,8 @@ CREATE TABLE operations (
 	ended_at   bigint,
 	stopped    bytea NOT NULL,
 	plan       bytea,
-	total      bigint NOT NULL
+	total      bigint NOT NULL,
+	member     bytea NOT NULL
 );
 CREATE INDEX operations_state ON operations (state, id);
 
@@ -150,6 +152,23 @@ BEGIN
 	RAISE EXCEPTION 'the audit trail stays';
 END $$;
 CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON audit EXECUTE FUNCTION audit_stays();
+
+CREATE TABLE members (
+	id         bytea PRIMARY KEY,
+	runtime    bytea NOT NULL,
+	node       bytea NOT NULL,
+	build      bytea NOT NULL,
+	started_at bigint,
+	seen_at    timestamptz NOT NULL,
+	until      timestamptz NOT NULL
+);
+CREATE TABLE serves (
+	topic      bytea NOT NULL,
+	subscriber bytea NOT NULL,
+	member     bytea NOT NULL REFERENCES members ON DELETE CASCADE,
+	PRIMARY KEY (topic, subscriber, member)
+);
+CREATE INDEX serves_member ON serves (member);
 
 CREATE TABLE troupe_deadletter (version integer NOT NULL);
 INSERT INTO troupe_deadletter VALUES (0);

@@ -28,7 +28,7 @@ type Store struct {
 }
 
 var (
-	_ deadletter.Ledger  = (*Store)(nil)
+	_ deadletter.Fleet   = (*Store)(nil)
 	_ deadletter.Checker = (*Store)(nil)
 )
 

@@ -109,7 +109,7 @@ var (
 	nameColumns = map[string]string{
 		"topic": "l.topic", "sub": "l.subscriber", "reason": "l.reason", "group": "l.fingerprint",
 		"pattern": "l.pattern", "cause": "l.cause", "content": "l.content_type", "gotype": "l.go_type", "id": "l.id",
-		"event": "l.event_id", "causation": "l.causation_id", "corr": "l.correlation_id", "node": "l.node", "imported": "l.imported_from",
+		"event": "l.event_id", "causation": "l.causation_id", "corr": "l.correlation_id", "node": "l.node", "build": "l.build", "imported": "l.imported_from",
 	}
 	numberColumns = map[string]string{
 		"size": "coalesce(length(l.payload), 0)::bigint", "attempts": "greatest(l.attempt_count, 0)", "redrives": "greatest(l.redrive_count, 0)",

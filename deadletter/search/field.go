@@ -88,6 +88,7 @@ var fields = []Field{
 	{Name: "causation", Aliases: []string{"causation_id"}, Kind: Name, About: "the event that led to it", Example: "causation:01JD3X*"},
 	{Name: "corr", Aliases: []string{"correlation", "correlation_id"}, Kind: Name, About: "the piece of work that it belongs to", Example: "corr:01JD3X*"},
 	{Name: "node", Kind: Name, About: "the process or host where it failed", Example: "node:web-*"},
+	{Name: "build", Kind: Name, About: "the version of the program in which it failed", Example: "build:v1.4.*"},
 	{Name: "imported", Kind: Name, About: "where it was imported from", Example: "imported:*.jsonl"},
 	{Name: "has", Kind: Presence, About: "another field that is there and not empty", Example: "has:stack"},
 }

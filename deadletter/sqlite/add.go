@@ -108,7 +108,7 @@ func (t *tx) add(letters []prepared, rows []any) error {
 	if err != nil {
 		return err
 	}
-	return t.rows("redrives", 10, redrives)
+	return t.rows("redrives", 12, redrives)
 }
 
 // knownIDs says which letters of a batch are there already, or came before in the
@@ -154,7 +154,7 @@ func appendAttempts(to []any, seq int64, attempts []deadletter.Attempt) []any {
 func appendRedrives(to []any, seq int64, redrives []deadletter.Redrive) []any {
 	for i := range redrives {
 		r := &redrives[i]
-		to = append(to, seq, i, r.Number, r.By, r.Operation, stamp(r.StartedAt), stamp(r.EndedAt), r.Budget, string(r.Outcome), r.Error)
+		to = append(to, seq, i, r.Number, r.By, r.Operation, stamp(r.StartedAt), stamp(r.EndedAt), r.Budget, string(r.Outcome), r.Error, r.Member, r.Errand)
 	}
 	return to
 }

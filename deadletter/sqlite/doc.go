@@ -38,19 +38,19 @@
 //	letters     a view of all letters: seq, id, topic, subscriber, reason,
 //	            fingerprint, state, first_failed_at, last_failed_at, published_at,
 //	            resolved_at, snoozed_until, purge_at, bytes, attempt_count,
-//	            redrive_count, sequence, schema_version, cause, node, pattern,
+//	            redrive_count, sequence, schema_version, cause, node, build, pattern,
 //	            event_id, causation_id, correlation_id, imported_from,
 //	            content_type, go_type, payload_error, closed, error, error_types,
 //	            panic_value, headers, payload, stack
 //	attempts    seq (of the letter), position, number, redrive, started_at,
 //	            duration_ns, cause, error
 //	redrives    seq (of the letter), position, number, by, operation, started_at,
-//	            ended_at, budget, outcome, error
+//	            ended_at, budget, outcome, error, member, errand
 //	groups      fingerprint, subscriber, reason, cause, error, error_types, sample,
 //	            first_seen, last_seen, redriven_at, note, owner, acknowledged_at,
 //	            acknowledged_by
 //	operations  id, kind, state, by, why, node, query, created_at, ended_at,
-//	            stopped, plan, total
+//	            stopped, plan, total, member
 //	items       operation, position, letter (its id), state, error, issued_at,
 //	            ended_at
 //	audit       id, at, by, action, object, query, count, why, operation, error

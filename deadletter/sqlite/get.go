@@ -85,12 +85,12 @@ func complete(ctx context.Context, c *conn, rows map[int64]*row, which string, a
 		}
 	}
 	if redrives > 0 {
-		err := c.query(ctx, "SELECT seq, number, by, operation, started_at, ended_at, budget, outcome, error FROM redrives WHERE seq "+which+" ORDER BY seq, position",
+		err := c.query(ctx, "SELECT seq, number, by, operation, started_at, ended_at, budget, outcome, error, member, errand FROM redrives WHERE seq "+which+" ORDER BY seq, position",
 			[]any{arg}, func(v []any) error {
 				l := &rows[v[0].(int64)].letter
 				l.Redrives = append(l.Redrives, deadletter.Redrive{
 					Number: number(v[1]), By: text(v[2]), Operation: text(v[3]), StartedAt: timeOf(v[4]), EndedAt: timeOf(v[5]),
-					Budget: number(v[6]), Outcome: deadletter.Outcome(text(v[7])), Error: text(v[8]),
+					Budget: number(v[6]), Outcome: deadletter.Outcome(text(v[7])), Error: text(v[8]), Member: text(v[9]), Errand: text(v[10]),
 				})
 				return nil
 			})

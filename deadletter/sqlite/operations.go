@@ -20,7 +20,7 @@ func (s *Store) AddOperation(ctx context.Context, op deadletter.Operation, ids [
 	}
 	op = op.Normalize()
 	return s.do(ctx, len(ids), func(_ *job, t *tx) error {
-		n, err := t.exec("INSERT OR IGNORE INTO operations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", operationValues(&op, len(ids))...)
+		n, err := t.exec("INSERT OR IGNORE INTO operations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", operationValues(&op, len(ids))...)
 		if err != nil {
 			return err
 		}
@@ -50,15 +50,15 @@ func operationValues(op *deadletter.Operation, total int) []any {
 	if len(op.Plan) > 0 {
 		plan = op.Plan
 	}
-	return []any{op.ID, op.Kind, string(op.State), op.By, op.Why, op.Node, op.Query, stamp(op.CreatedAt), stamp(op.EndedAt), op.Stopped, plan, total}
+	return []any{op.ID, op.Kind, string(op.State), op.By, op.Why, op.Node, op.Query, stamp(op.CreatedAt), stamp(op.EndedAt), op.Stopped, plan, total, op.Member}
 }
 
-const selectOperation = "SELECT id, kind, state, by, why, node, query, created_at, ended_at, stopped, plan, total FROM operations "
+const selectOperation = "SELECT id, kind, state, by, why, node, query, created_at, ended_at, stopped, plan, total, member FROM operations "
 
 func scanOperation(v []any) deadletter.Operation {
 	op := deadletter.Operation{
 		ID: text(v[0]), Kind: text(v[1]), State: deadletter.OperationState(text(v[2])), By: text(v[3]), Why: text(v[4]), Node: text(v[5]),
-		Query: text(v[6]), CreatedAt: timeOf(v[7]), EndedAt: timeOf(v[8]), Stopped: text(v[9]), Total: number(v[11]),
+		Query: text(v[6]), CreatedAt: timeOf(v[7]), EndedAt: timeOf(v[8]), Stopped: text(v[9]), Total: number(v[11]), Member: text(v[12]),
 		Items: map[deadletter.ItemState]int{},
 	}
 	op.Plan, _ = v[10].([]byte)
@@ -176,7 +176,7 @@ func (s *Store) UpdateOperation(ctx context.Context, id string, fn func(*deadlet
 			return err
 		}
 		op = op.Normalize()
-		return t.do("INSERT OR REPLACE INTO operations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", operationValues(&op, total)...)
+		return t.do("INSERT OR REPLACE INTO operations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", operationValues(&op, total)...)
 	})
 }
 

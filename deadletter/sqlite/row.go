@@ -20,7 +20,7 @@ import (
 var columns = []string{
 	"id", "first_failed_at", "last_failed_at", "published_at", "resolved_at", "snoozed_until", "purge_at",
 	"bytes", "attempt_count", "redrive_count", "attempts_kept", "redrives_kept", "sequence", "schema_version",
-	"cause", "node", "pattern", "event_id", "causation_id", "correlation_id", "imported_from",
+	"cause", "node", "build", "pattern", "event_id", "causation_id", "correlation_id", "imported_from",
 	"content_type", "go_type", "payload_error", "closed", "error", "error_types", "panic_value",
 	"headers", "payload", "stack", "odd_times",
 }
@@ -80,7 +80,7 @@ func values(l *deadletter.Letter, size int64, into []any) error {
 	copy(into, []any{
 		l.ID, stamp(l.FirstFailedAt), stamp(l.LastFailedAt), stamp(l.PublishedAt), stamp(l.ResolvedAt()), stamp(l.SnoozedUntil), stamp(purge),
 		size, l.AttemptCount, l.RedriveCount(), len(l.Attempts), len(l.Redrives), int64(l.Sequence), l.SchemaVersion,
-		l.Cause, l.Node, l.Pattern, l.EventID, l.CausationID, l.CorrelationID, l.ImportedFrom,
+		l.Cause, l.Node, l.Build, l.Pattern, l.EventID, l.CausationID, l.CorrelationID, l.ImportedFrom,
 		l.ContentType, l.GoType, l.PayloadError, closed, l.Error, types, l.PanicValue,
 		headers, payload, l.Stack, odd,
 	})
@@ -103,7 +103,7 @@ func scan(v []any) (row, error) {
 	_, l.SnoozedUntil, _ = next(), at(), next() // resolved_at and purge_at follow from closed
 	r.bytes, l.AttemptCount, _, r.attempts, r.redrives = num(), int(num()), num(), num(), num()
 	l.Sequence, l.SchemaVersion = uint64(num()), int(num())
-	l.Cause, l.Node, l.Pattern, l.EventID, l.CausationID, l.CorrelationID, l.ImportedFrom = str(), str(), str(), str(), str(), str(), str()
+	l.Cause, l.Node, l.Build, l.Pattern, l.EventID, l.CausationID, l.CorrelationID, l.ImportedFrom = str(), str(), str(), str(), str(), str(), str(), str()
 	l.ContentType, l.GoType, l.PayloadError = str(), str(), str()
 	err := decode(next(), &l.Closed)
 	l.Error = str()

@@ -10,12 +10,12 @@ import (
 const applicationID = 0x54727044
 
 // schemaVersion is what this package writes. It is the user_version of the file.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // migrations lead from one version of the schema to the next; the first makes
 // it. Each runs in a transaction with the change of user_version. What has been
 // released is never edited.
-var migrations = [schemaVersion]string{schema1, schema2}
+var migrations = [schemaVersion]string{schema1, schema2, schema3}
 
 // The schema is documented in the documentation of the package, for people who
 // write queries: what is written there holds, what is only here may change.
@@ -233,6 +233,23 @@ DELETE FROM counters WHERE name = 'generation';
 INSERT INTO texts (texts) VALUES ('delete-all');
 DELETE FROM stale;
 UPDATE counters SET n = 0 WHERE name = 'indexed';
+`
+
+// Which version of the program failed, and which member of a fleet does what: of letters
+// that were imported from there, as a file has one writer.
+const schema3 = `
+ALTER TABLE letter_rows ADD COLUMN build TEXT NOT NULL DEFAULT '';
+ALTER TABLE redrives ADD COLUMN member TEXT NOT NULL DEFAULT '';
+ALTER TABLE redrives ADD COLUMN errand TEXT NOT NULL DEFAULT '';
+ALTER TABLE operations ADD COLUMN member TEXT NOT NULL DEFAULT '';
+DROP VIEW letters;
+CREATE VIEW letters AS
+SELECT l.seq, l.id, c.topic, c.subscriber, c.reason, c.fingerprint, l.state,
+	l.first_failed_at, l.last_failed_at, l.published_at, l.resolved_at, l.snoozed_until, l.purge_at,
+	l.bytes, l.attempt_count, l.redrive_count, l.sequence, l.schema_version, l.cause, l.node, l.build, l.pattern,
+	l.event_id, l.causation_id, l.correlation_id, l.imported_from, l.content_type, l.go_type,
+	l.payload_error, l.closed, l.error, l.error_types, l.panic_value, l.headers, l.payload, l.stack
+FROM letter_rows l JOIN classes c ON c.class = l.class;
 `
 
 // migrate brings the file to schemaVersion, or says why that cannot be.

@@ -156,7 +156,7 @@ func (t *tx) replace(old *row, p *prepared) error {
 		if err := t.do("DELETE FROM redrives WHERE seq = ?", old.seq); err != nil {
 			return err
 		}
-		if err := t.rows("redrives", 10, appendRedrives(nil, old.seq, l.Redrives)); err != nil {
+		if err := t.rows("redrives", 12, appendRedrives(nil, old.seq, l.Redrives)); err != nil {
 			return err
 		}
 	}

@@ -242,7 +242,7 @@ var (
 	nameColumns = map[string]string{
 		"topic": "c.topic", "sub": "c.subscriber", "reason": "c.reason", "group": "c.fingerprint", "state": "l.state",
 		"pattern": "l.pattern", "cause": "l.cause", "content": "l.content_type", "gotype": "l.go_type", "id": "l.id",
-		"event": "l.event_id", "causation": "l.causation_id", "corr": "l.correlation_id", "node": "l.node", "imported": "l.imported_from",
+		"event": "l.event_id", "causation": "l.causation_id", "corr": "l.correlation_id", "node": "l.node", "build": "l.build", "imported": "l.imported_from",
 	}
 	textColumns = map[string][]string{
 		"": {"l.error", "l.payload"}, "err": {"l.error"}, "payload": {"l.payload"}, "panic": {"l.panic_value"}, "stack": {"l.stack"},

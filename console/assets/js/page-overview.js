@@ -46,6 +46,7 @@ export default {
         h('div', { class: 'stack' },
           o.running?.length ? card('Under way', h('ul', { class: 'trouble' }, o.running.map((op) => h('li', {}, h('div', { class: 'grow' }, operationLine(op))))), h('a', { href: link('operations') }, 'Operations')) : null,
           health ? healthCard(health) : null,
+          o.fleet?.length ? fleetCard(o.fleet) : null,
           card('Account of letters', h('div', { class: 'body' }, facts([
             ['Added', num(a.added)], ['Open', num(a.open)], ['Redriving', num(a.redriving)], ['Resolved', num(a.resolved)], ['Archived', num(a.archived)],
             ['Deleted', num(a.deleted)], ['Expired', num(a.expired)], ['Dropped', a.dropped ? h('b', { class: 'red' }, num(a.dropped)) : '0']]),
@@ -92,6 +93,11 @@ function deadChart(line) {
       times, bars: true, series: [{ label: 'Failed', color: '--bar-red', values: line.spans.map((s) => s.failed) }, { label: 'Resolved', color: '--bar-green', values: line.spans.map((s) => s.resolved) }],
       label: `${num(sum('failed'))} letters failed and ${num(sum('resolved'))} were resolved in the last 24 hours`,
     }), key([['k-red', 'Failed'], ['k-green', 'Resolved']]));
+}
+
+function fleetCard(members) {
+  return card('Fleet', h('ul', { class: 'trouble' }, members.map((m) => h('li', { key: m.id }, h('div', { class: 'grow' }, h('b', { class: 'clip', title: m.id }, [m.node, m.runtime].filter(Boolean).join(' · ') || m.id),
+    h('small', { class: 'dim clip' }, [m.build, isSet(m.started_at) ? 'since ' + ago(m.started_at) : ''].filter(Boolean).join(', ')))))));
 }
 
 function healthCard(health) {

@@ -93,6 +93,7 @@ func (a *app) showLetter(l deadletter.Letter) {
 	add("panic", l.PanicValue)
 	add("group", l.Fingerprint)
 	add("node", l.Node)
+	add("build", l.Build)
 	add("event", l.EventID)
 	add("caused by", l.CausationID)
 	if l.CorrelationID != l.EventID {
@@ -118,7 +119,14 @@ func (a *app) showLetter(l deadletter.Letter) {
 		a.printf("\nredrives  %d\n", l.RedriveCount())
 		rows = nil
 		for _, r := range l.Redrives {
-			rows = append(rows, []string{fmt.Sprintf("  %d", r.Number), a.at(r.StartedAt), "by " + r.By, or(string(r.Outcome), "runs"), r.Error})
+			outcome := or(string(r.Outcome), "runs")
+			switch {
+			case r.Errand != "":
+				outcome = "waits for a member that has the subscriber"
+			case r.Member != "":
+				outcome += " at " + r.Member
+			}
+			rows = append(rows, []string{fmt.Sprintf("  %d", r.Number), a.at(r.StartedAt), "by " + r.By, outcome, r.Error})
 		}
 		a.table(nil, rows)
 	}

@@ -53,6 +53,9 @@ func (a *app) statsCmd() *cobra.Command {
 			a.printf("\nthe last %s\n", span(since))
 			a.table(nil, [][]string{{"  failed", spark(failed), fmt.Sprint(sums[0])}, {"  resolved", spark(resolved), fmt.Sprint(sums[1])}})
 			a.printf("\n%d groups with open letters\n", o.GroupsTotal)
+			for _, m := range o.Fleet {
+				a.printf("member %s\n", oneLine(fmt.Sprintf("%s: %s on %s%s, since %s", m.ID, m.Runtime, m.Node, built(m.Build), a.ago(m.StartedAt))))
+			}
 			for _, f := range o.Faults {
 				a.printf("! %s\n", oneLine(fmt.Sprintf("%+v", f)))
 			}
@@ -64,6 +67,13 @@ func (a *app) statsCmd() *cobra.Command {
 	}
 	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how far back")
 	return cmd
+}
+
+func built(version string) string {
+	if version == "" {
+		return ""
+	}
+	return ", " + version
 }
 
 func (a *app) showAccount(c deadletter.Account) {

@@ -120,7 +120,7 @@ var layers = map[string]layer{
 	// Traces, metrics, health, slog: by the API of OpenTelemetry only, so that its
 	// SDK is the program's choice. Below topics, which its tests publish with.
 	"telemetry": {
-		code:  []string{"runtime", "actors", "mailbox", "supervisor", zap, otel, otelMetric, otelTrace},
+		code:  []string{"runtime", "actors", "mailbox", "supervisor", conc, zap, otel, otelMetric, otelTrace},
 		tests: []string{"topics", "troupetest", "deadletter", otelSDK, otelMeters, rapid, goleak},
 	},
 	// The SDK and the Prometheus client: who wants them says so by importing it.

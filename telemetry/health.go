@@ -3,10 +3,13 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/sourcegraph/conc/panics"
 	"github.com/troupe-go/troupe/runtime"
 )
 
@@ -25,8 +28,18 @@ type Health struct {
 	Warnings []runtime.Fault `json:"warnings,omitempty"`
 }
 
-// FaultWedged is the kind of the fault of a runtime that does not answer.
-const FaultWedged runtime.FaultKind = "wedged"
+// The kinds of faults that are found here.
+const (
+	// FaultWedged is that of a runtime that does not answer.
+	FaultWedged runtime.FaultKind = "wedged"
+	// FaultCheck is that of a [Check] that has returned an error, or has not returned.
+	FaultCheck runtime.FaultKind = "check"
+)
+
+// Check says what is not ready beside the runtime, such as a read model that has not
+// caught up: projection.Projection.Ready is one. It is called for each request, all
+// checks at once, with a context that ends after 2 s, and should end with that.
+type Check func(ctx context.Context) error
 
 // Live returns a handler that says whether the process works: 200 while rt
 // answers, that is, its root supervisor decides and its account can be read,
@@ -44,9 +57,10 @@ func Live(rt *runtime.Runtime) http.Handler {
 // Ready returns a handler that says whether rt should be given work: 200 if it
 // runs, no full mailbox holds publishers back, and the dead-letter store works,
 // else 503 with what is not so. Subscribers that are escalated, cooling down or
-// hung are warnings. The body is a [Health].
-func Ready(rt *runtime.Runtime) http.Handler {
-	p := &prober{rt: rt}
+// hung are warnings. So far for rt; each of the checks has to return nil, too. The body
+// is a [Health].
+func Ready(rt *runtime.Runtime, checks ...Check) http.Handler {
+	p := &prober{rt: rt, checks: checks}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.answer(w, r, func(f runtime.Fault) bool { return f.Kind != runtime.FaultSubscriber })
 	})
@@ -55,7 +69,8 @@ func Ready(rt *runtime.Runtime) http.Handler {
 // prober asks a runtime, with one goroutine at most that waits for the answer:
 // one that is wedged must not gather them.
 type prober struct {
-	rt *runtime.Runtime
+	rt     *runtime.Runtime
+	checks []Check
 
 	mu      sync.Mutex
 	pending chan struct{} // closed when the probe that runs has its answer
@@ -98,6 +113,42 @@ func (p *prober) ask(answered chan struct{}) {
 	close(answered)
 }
 
+// check asks all checks. One that does not return is left behind.
+func (p *prober) check(ctx context.Context) (faults []runtime.Fault) {
+	if len(p.checks) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	answers := make([]chan error, len(p.checks))
+	for i, check := range p.checks {
+		answers[i] = make(chan error, 1)
+		go func() {
+			err := errors.New("a check panicked")
+			if r := panics.Try(func() { err = check(ctx) }); r != nil {
+				err = fmt.Errorf("%w: %v", err, r.Value)
+			}
+			answers[i] <- err
+		}()
+	}
+	for i, answer := range answers {
+		var err error
+		select {
+		case err = <-answer:
+		case <-ctx.Done():
+			select { // both may be so
+			case err = <-answer:
+			default:
+				err = fmt.Errorf("check %d does not answer within %v", i+1, probeTimeout)
+			}
+		}
+		if err != nil {
+			faults = append(faults, runtime.Fault{Kind: FaultCheck, Message: err.Error()})
+		}
+	}
+	return faults
+}
+
 func (p *prober) answer(w http.ResponseWriter, r *http.Request, bad func(runtime.Fault) bool) {
 	h := Health{Runtime: p.rt.Name(), Status: "ok"}
 	if snap, ok := p.probe(r.Context()); !ok {
@@ -112,6 +163,7 @@ func (p *prober) answer(w http.ResponseWriter, r *http.Request, bad func(runtime
 			}
 		}
 	}
+	h.Faults = append(h.Faults, p.check(r.Context())...)
 	status := http.StatusOK
 	if len(h.Faults) > 0 {
 		h.Status, status = "fail", http.StatusServiceUnavailable

@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -152,4 +153,28 @@ func TestStateIsServedAsTextAndJSON(t *testing.T) {
 			t.Errorf("description = %+v", d)
 		}
 	}
+}
+
+func TestReadyAsksItsChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := troupetest.New(t, runtime.Config{})
+		var behind error
+		never := make(chan struct{})
+		defer close(never)
+		checks := []telemetry.Check{
+			func(context.Context) error { return behind },
+			func(context.Context) error { return nil },
+		}
+		wantHealth(t, "ready", telemetry.Ready(rt.Runtime, checks...), http.StatusOK, nil, nil)
+		behind = errors.New("projection accounts: is behind")
+		wantHealth(t, "ready", telemetry.Ready(rt.Runtime, checks...), http.StatusServiceUnavailable, []string{"check projection accounts: is behind"}, nil)
+		checks = append(checks, func(context.Context) error { <-never; return nil }, func(context.Context) error { panic("boom") })
+		began := time.Now()
+		wantHealth(t, "ready", telemetry.Ready(rt.Runtime, checks...), http.StatusServiceUnavailable, []string{
+			"check projection accounts: is behind", "check check 3 does not answer within 2s", "check a check panicked: boom",
+		}, nil)
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("a check that does not return held it up for %v", took)
+		}
+	})
 }

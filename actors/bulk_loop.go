@@ -87,13 +87,13 @@ func (l *loop[T]) together(lt *lot[T], p *part[T], waited bool) bool {
 	if err != nil {
 		return l.failed(err)
 	}
+	l.done += n
 	if slices.ContainsFunc(p.events, func(h held[T]) bool { return h.redelivery != nil }) {
 		l.claim() // or the call is given up when its success is told
 		for i := range p.events {
 			p.events[i].redelivered("", nil)
 		}
 	}
-	l.done += n
 	l.closeAll(func() {})
 	l.release(p)
 	for i := range p.events {

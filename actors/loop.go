@@ -257,11 +257,11 @@ func (l *loop[T]) attempt(h *held[T], waited bool) bool {
 		l.rehearsed(h, "", nil)
 		return true
 	}
+	l.done++
 	if h.redelivery != nil {
 		l.claim() // or the call is given up when its success is told
 		h.redelivered("", nil)
 	}
-	l.done++
 	l.close(func() {})
 	h.hold.Release()
 	l.succeeded(h, h.attempt+1)

@@ -472,6 +472,7 @@ func TestRedeliveryThatSucceedsLateHasNotSucceeded(t *testing.T) {
 				w.wantLetters("1 hung")
 				time.Sleep(2 * time.Hour)
 				w.wantSeen("Late", 1)
+				s.wantCounts(actors.Counts{Deliveries: 1, DeadLettered: 1, Redelivered: 1, Failures: 1, Restarts: 1, Abandoned: 1, Late: 1})
 				want(t, "Ended", ends.all(), nil)
 				if r := w.sink.all()[0].Redelivery; r == nil || r.LetterID != "l1" {
 					t.Errorf("Dead.Redelivery = %+v", r)

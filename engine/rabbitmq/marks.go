@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -136,6 +138,9 @@ func (s marker) Mark(ctx context.Context, d *engine.Delivery) (before int, err e
 			id = *m.note.Load()
 		}
 		m.marked.Store(true)
+		s.mu.Lock()
+		s.noted[m] = struct{}{}
+		s.mu.Unlock()
 		if err := s.note(ctx, newNote(noteMark, s.noteKey(m), id)); err != nil {
 			if errors.Is(err, errNoMarks) { // the next call finds another
 				all.begin()
@@ -169,10 +174,22 @@ func (s *subscription) forget(ctx context.Context, of ...*Message) error {
 	if err := s.note(ctx, notes...); err != nil && !errors.Is(err, errNoMarks) {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, m := range of {
 		m.marked.Store(false)
+		delete(s.noted, m)
 	}
 	return nil
+}
+
+// forgetAll is for a subscription that is closed: what it gives back in order was not the
+// end of its process.
+func (s *subscription) forgetAll(ctx context.Context) {
+	s.mu.Lock()
+	all := slices.Collect(maps.Keys(s.noted))
+	s.mu.Unlock()
+	_ = s.forget(ctx, all...) // or it is a suspect
 }
 
 func (s *subscription) noteKey(m *Message) string { return s.queue + " " + placeOf(&m.Delivery) }

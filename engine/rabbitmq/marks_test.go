@@ -1,9 +1,12 @@
 package rabbitmq_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -36,42 +39,78 @@ func mark(t testing.TB, s engine.Subscription, d *engine.Delivery, each func() t
 
 func patiently() time.Duration { return patience }
 
-// TestMarksOutliveTheirProcess: what one process has noted another knows, and nobody
-// does after the record was settled or given back.
+// TestMarksOutliveTheirProcess: what one process has noted another knows, unless the
+// record was given back, or the subscription closed in order.
 func TestMarksOutliveTheirProcess(t *testing.T) {
-	first := open(t, rabbitmq.Config{})
-	top, name := topic(t, first)
+	e := open(t, rabbitmq.Config{})
+	top, name := topic(t, e)
 	s := subscribe(t, top, engine.SubscribeConfig{})
 	publish(t, top, records(0, 2)...)
-	for crash := range 3 {
+	for round, want := range []int{0, 1, 2, 0, 1} {
 		ds := fetch(t, s, 2)
-		if before := mark(t, s, ds[0], patiently); before != crash {
-			t.Errorf("Mark after %d crashes = %d", crash, before)
+		if before := mark(t, s, ds[0], patiently); before != want {
+			t.Errorf("round %d: Mark = %d, want %d", round, before, want)
 		}
 		if before := mark(t, s, ds[1], patiently); before != 0 {
-			t.Errorf("Mark of one that was given back = %d, want 0", before)
+			t.Errorf("round %d: Mark of one that was given back = %d, want 0", round, before)
 		}
 		settle(t, s, engine.Nack, ds[1])
-		if err := s.Close(within(t)); err != nil { // with ds[0] in hand
+		if round == 2 {
+			if err := s.Close(within(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Close(within(t)); err != nil { // as the end of a process does, with ds[0] in hand
 			t.Fatal(err)
 		}
-		next, err := open(t, rabbitmq.Config{}).Open(within(t), name)
-		if err != nil {
+		e = open(t, rabbitmq.Config{})
+		var err error
+		if top, err = e.Open(within(t), name); err != nil {
 			t.Fatal(err)
 		}
-		s = subscribe(t, next, engine.SubscribeConfig{})
+		s = subscribe(t, top, engine.SubscribeConfig{})
 	}
 	// Each group has its own.
 	other := subscribe(t, top, engine.SubscribeConfig{Group: "audit"})
 	publish(t, top, records(2, 3)...)
 	for n, sub := range []engine.Subscription{s, other} {
 		ds := fetch(t, sub, []int{3, 1}[n])
-		d := ds[len(ds)-1]
-		if before := mark(t, sub, d, patiently); before != 0 {
+		if before := mark(t, sub, ds[len(ds)-1], patiently); before != 0 {
 			t.Errorf("Mark in group %d = %d, want 0", n, before)
 		}
 		settle(t, sub, engine.Ack, ds...)
 	}
+}
+
+// TestARecordThatEndsProcessesIsKnown kills two that have it in hand.
+func TestARecordThatEndsProcessesIsKnown(t *testing.T) {
+	top, name := topic(t, open(t, rabbitmq.Config{}))
+	subscribe(t, top, engine.SubscribeConfig{}).Close(within(t)) // the group is there
+	publish(t, top, records(0, 1)...)
+	for death := range 2 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), childURL+"="+server(t), childTopic+"="+name, childMarks+"=true")
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(out).ReadString('\n')
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if want := fmt.Sprintf("marked %d at attempt %d\n", death, death+1); line != want || err != nil {
+			t.Fatalf("process %d said %q, %v, want %q", death, line, err, want)
+		}
+	}
+	s := subscribe(t, top, engine.SubscribeConfig{})
+	d := fetch(t, s, 1)[0]
+	if before := mark(t, s, d, patiently); before != 2 || d.Attempt != 3 {
+		t.Errorf("Mark = %d at attempt %d, want 2 at 3", before, d.Attempt)
+	}
+	settle(t, s, engine.Term, d)
 }
 
 // TestForeignTwinsAreNotSuspects: two messages of others that are the same have one

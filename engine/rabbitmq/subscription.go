@@ -42,7 +42,8 @@ type subscription struct {
 	mu      sync.Mutex
 	session *session // nil while there is none
 	ready   []*Message
-	fault   error // what Fetch has to say next
+	fault   error                 // what Fetch has to say next
+	noted   map[*Message]struct{} // marked and not settled
 	closed  bool
 	wake    chan struct{} // has one when there is news for Fetch
 
@@ -81,7 +82,7 @@ func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engi
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	s := &subscription{
-		t: t, cfg: cfg, queue: queue,
+		t: t, cfg: cfg, queue: queue, noted: map[*Message]struct{}{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	var marks atomic.Bool
@@ -352,8 +353,10 @@ func (s *subscription) Lag(ctx context.Context) (engine.Lag, error) {
 	return lag, nil
 }
 
-// Close closes the channel, which gives back at once all that is unsettled.
+// Close closes the channel, which gives back at once all that is unsettled. Notes of it
+// are forgotten before, if the server takes that.
 func (s *subscription) Close(ctx context.Context) error {
+	s.forgetAll(ctx)
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true

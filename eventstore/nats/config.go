@@ -19,7 +19,9 @@ type Config struct {
 	// Client is given to the connection to URL: credentials, TLS.
 	Client []natsgo.Option
 	// Folder has the files of a server in this process. Only one process, and one store
-	// in it, can have it at a time; for a second one, open that with JetStream.
+	// in it, can have it at a time; for a second one, open that with JetStream. After
+	// its disk was full the server takes nothing until the store is opened again,
+	// whatever room there is then: that of engine/nats goes on by itself.
 	Folder string
 	// PowerSafe has the server in this process acknowledge an event when the disk has it.
 	PowerSafe bool

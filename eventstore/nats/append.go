@@ -50,10 +50,20 @@ func (s *Store) Append(ctx context.Context, stream eventstore.Stream, expected e
 			}
 			doubt = nil // nothing can be stored after that one any more
 		}
+		what := fmt.Sprintf("append to %s", stream)
+		if why := s.server.spent(); why != nil {
+			return eventstore.Appended{}, s.fault(ctx, what, why)
+		}
 		step, cancel := context.WithTimeout(ctx, s.cfg.Timeout/2)
 		last, err := s.publish(step, stream, at, ready)
-		unanswered := err != nil && step.Err() != nil && ctx.Err() == nil
+		unanswered := err != nil && step.Err() != nil
 		cancel()
+		if unanswered {
+			if why := s.server.gaveUp(); why != nil { // the events may be stored all the same
+				return eventstore.Appended{}, fmt.Errorf("eventstore/nats: %s: %w", what, why)
+			}
+			unanswered = ctx.Err() == nil
+		}
 		switch {
 		case err == nil:
 			s.heads.set(stream, last)
@@ -64,7 +74,7 @@ func (s *Store) Append(ctx context.Context, stream eventstore.Stream, expected e
 				doubt = &from
 			}
 		case !conflicts(err):
-			return eventstore.Appended{}, s.fault(ctx, fmt.Sprintf("append to %s", stream), err)
+			return eventstore.Appended{}, s.fault(ctx, what, err)
 		}
 		known = false // somebody was faster, or what we knew was old
 	}

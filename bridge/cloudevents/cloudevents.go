@@ -62,17 +62,17 @@ func (structured) Seal(r *engine.Record, set func(name, value string)) ([]byte, 
 
 func (structured) Open(headers iter.Seq2[string, string], body []byte) (engine.Record, error) {
 	others := map[string]string{}
-	sealed := false
+	sealed, contentType := false, ""
 	for name, value := range headers {
 		if name == "content-type" {
 			media, _, err := mime.ParseMediaType(value)
-			sealed = err == nil && media == ContentType
+			sealed, contentType = err == nil && media == ContentType, value
 			continue
 		}
 		others[name] = engine.UnescapeHeader(value)
 	}
 	if !sealed {
-		return engine.Record{Data: body, Headers: others}, engine.ErrNotSealed
+		return engine.Record{Data: body, ContentType: contentType, Headers: others}, engine.ErrNotSealed
 	}
 	var e event.Event
 	if err := json.Unmarshal(body, &e); err != nil {

@@ -152,7 +152,7 @@ func TestStructuredFaults(t *testing.T) {
 		}
 	}
 	r, err := cloudevents.Structured.Open(maps.All(map[string]string{"content-type": "application/json"}), []byte(`{}`))
-	if !errors.Is(err, engine.ErrNotSealed) || string(r.Data) != "{}" {
+	if !errors.Is(err, engine.ErrNotSealed) || string(r.Data) != "{}" || r.ContentType != "application/json" {
 		t.Errorf("Open(foreign) = %+v, %v, want ErrNotSealed", r, err)
 	}
 }

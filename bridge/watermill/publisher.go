@@ -80,6 +80,9 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	var faults []error
 	for i, err := range t.Publish(ctx, records) {
 		if err != nil {
+			if errors.Is(err, engine.ErrNoTopic) { // it was removed: the next Publish makes it again
+				p.topics.forget(topic, t)
+			}
 			faults = append(faults, fmt.Errorf("watermill: message %s: %w", records[i].ID, err))
 		}
 	}
@@ -99,6 +102,15 @@ type topics struct {
 	e    engine.Engine
 	mu   sync.Mutex
 	open map[string]engine.Topic
+}
+
+// forget has the next get open the topic again.
+func (t *topics) forget(name string, topic engine.Topic) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open[name] == topic {
+		delete(t.open, name)
+	}
 }
 
 func (t *topics) get(ctx context.Context, name string) (engine.Topic, error) {

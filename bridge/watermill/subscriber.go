@@ -146,8 +146,8 @@ func (s *Subscriber) join(ctx context.Context, topic string) (engine.Subscriptio
 	return sub, t.Caps(), err
 }
 
-// Close closes every channel, and waits until what they had has gone back, for
-// SubscriberConfig.Timeout at most. The engine stays open.
+// Close closes every channel, and waits until what they had is settled and has gone back,
+// for SubscriberConfig.Timeout each at most. The engine stays open.
 func (s *Subscriber) Close() error {
 	s.mu.Lock()
 	if !s.closed {

@@ -119,7 +119,9 @@ func (s *Subscription) Fetch(ctx context.Context, max int) ([]*engine.Delivery, 
 		if !ok {
 			return nil, fmt.Errorf("%s: %w: its subscriber has closed the channel", s.what, engine.ErrClosed)
 		}
-		out = append(out, s.take(m))
+		if out = s.take(out, m); len(out) == 0 {
+			return nil, fmt.Errorf("%s: %w", s.what, engine.ErrClosed)
+		}
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-s.ctx.Done():
@@ -129,7 +131,7 @@ func (s *Subscription) Fetch(ctx context.Context, max int) ([]*engine.Delivery, 
 		select {
 		case m, ok := <-s.in:
 			if ok {
-				out = append(out, s.take(m))
+				out = s.take(out, m)
 				continue
 			}
 		default:
@@ -161,7 +163,9 @@ func (s *Subscription) waitRoom(ctx context.Context) (int, error) {
 	}
 }
 
-func (s *Subscription) take(m *message.Message) *engine.Delivery {
+// take appends a message to deliveries, or gives it back if the subscription was closed
+// meanwhile.
+func (s *Subscription) take(out []*engine.Delivery, m *message.Message) []*engine.Delivery {
 	d := &engine.Delivery{Message: m, Place: m.UUID}
 	if d.Place == "" {
 		d.Place = fmt.Sprintf("without a UUID, %d", unnamed.Add(1))
@@ -176,9 +180,13 @@ func (s *Subscription) take(m *message.Message) *engine.Delivery {
 		}
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		m.Nack()
+		return out
+	}
 	s.open[d] = struct{}{}
-	s.mu.Unlock()
-	return d
+	return append(out, d)
 }
 
 func metadata(m *message.Message) iter.Seq2[string, string] {

@@ -29,14 +29,14 @@ const (
 	childRun   = "TROUPE_ENGINETEST_RUN"
 )
 
-// Main runs the tests, or is one of the processes that a test kills. Call it from
-// TestMain.
+// Main runs the tests, or is one of the processes that a test kills, and then does not
+// return. Call it last in TestMain, which has the process end with what the tests came to.
 func Main(m *testing.M, open func() (engine.Engine, error)) {
 	if role := os.Getenv(childRole); role != "" {
 		fmt.Fprintln(os.Stderr, child(role, open))
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	m.Run() // m keeps the code to exit with, and TestMain's own deferred calls are made
 }
 
 // child publishes, handles or does both until it is killed. It says on its standard

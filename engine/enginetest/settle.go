@@ -172,7 +172,7 @@ func extend(t *testing.T, s *suite) {
 	}
 }
 
-// Marks are counted until the record is settled, also for another consumer.
+// Marks are counted until the record is settled or given back.
 func mark(t *testing.T, s *suite) {
 	e, name := s.open(t), s.name(t)
 	topic := s.opened(t, e, name)
@@ -191,7 +191,14 @@ func mark(t *testing.T, s *suite) {
 	if before, err := m.Mark(s.ctx(t), ds[1]); before != 0 || err != nil {
 		t.Errorf("Mark(another) = %d, %v, want 0", before, err)
 	}
-	s.settle(t, sub, engine.Ack, ds...)
+	// What was given back was not the end of its process.
+	s.settle(t, sub, engine.Nack, ds[1])
+	again := s.fetch(t, sub, 1)
+	if before, err := m.Mark(s.ctx(t), again[0]); before != 0 || err != nil {
+		t.Errorf("Mark(given back) = %d, %v, want 0", before, err)
+	}
+	s.settle(t, sub, engine.Ack, again...)
+	s.settle(t, sub, engine.Ack, ds[0])
 }
 
 // The records of a key are handled in order by whoever handles them, through failures

@@ -259,6 +259,7 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 		seq, slot := p.find(message.Offset)
 		if slot != nil && slot.state == handed && slot.delivery == settled[i].Delivery {
 			if settled[i].Verdict == engine.Nack {
+				slot.marks = 0 // what is given back has not ended the process
 				s.giveBack(p, seq, slot, now.Add(settled[i].Delay))
 				back = true
 			} else {
@@ -336,7 +337,14 @@ func (s *Subscription) Mark(ctx context.Context, d *engine.Delivery) (before int
 	before = slot.marks
 	slot.marks++
 	s.mu.Unlock()
-	return before, s.commit(ctx, p)
+	if err := s.commit(ctx, p); err != nil {
+		// It may be noted all the same; when it is repeated here it was no crash.
+		s.mu.Lock()
+		slot.marks = before
+		s.mu.Unlock()
+		return 0, err
+	}
+	return before, nil
 }
 
 // Close leaves the group. What is settled is committed; what is not goes to the other

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,10 +22,14 @@ import (
 // that has none have the server in themselves.
 const urls = "TROUPE_NATS_URLS"
 
+// modeEnv is a variable that says to the processes with the server in them how safe it is.
+const modeEnv = "TROUPE_NATS_MODE"
+
 func opened() (engine.Engine, error) {
 	url, err := os.ReadFile(filepath.Join(os.Getenv(urls), os.Getenv("TROUPE_ENGINETEST_TOPIC")))
 	if err != nil {
-		return nats.Open(context.Background(), nats.Config{Folder: os.Getenv(enginetest.Folder)})
+		mode, _ := strconv.Atoi(os.Getenv(modeEnv))
+		return nats.Open(context.Background(), nats.Config{Folder: os.Getenv(enginetest.Folder), Mode: nats.Mode(mode)})
 	}
 	return nats.Open(context.Background(), nats.Config{URL: string(url)})
 }
@@ -44,15 +49,25 @@ func at(variant, url string) enginetest.Harness {
 }
 
 func TestConformsInThisProcess(t *testing.T) {
+	embedded(t, "NATS JetStream, embedded", nats.ProcessSafe)
+}
+
+// Every record waits for the disk.
+func TestConformsInThisProcessPowerSafe(t *testing.T) {
+	embedded(t, "NATS JetStream, embedded, power-safe", nats.PowerSafe)
+}
+
+func embedded(t *testing.T, variant string, mode nats.Mode) {
+	t.Setenv(modeEnv, strconv.Itoa(int(mode)))
 	var mu sync.Mutex
 	var last *nats.Engine
 	folder := t.TempDir()
 	enginetest.Run(t, enginetest.Harness{
-		Variant: "NATS JetStream, embedded",
+		Variant: variant,
 		Open: func() (engine.Engine, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			cfg := nats.Config{Folder: os.Getenv(enginetest.Folder)}
+			cfg := nats.Config{Folder: os.Getenv(enginetest.Folder), Mode: mode}
 			if cfg.Folder == "" {
 				cfg.Folder = folder
 			}

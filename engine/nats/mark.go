@@ -3,11 +3,14 @@ package nats
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
 
 	"github.com/troupe-go/troupe/engine"
@@ -15,7 +18,8 @@ import (
 
 // marks is the stream of notes that a record is about to be handled, which is made with
 // the first of them. The last message of a subject, which names topic, group and
-// record, has how often.
+// record, has how often, and the ID of the Mark that wrote it: one whose answer was lost
+// is repeated with the same ID, and must not count as a crash.
 type marks struct {
 	mu     sync.Mutex
 	stream jetstream.Stream
@@ -76,17 +80,29 @@ func (s *Subscription) Mark(ctx context.Context, d *engine.Delivery) (before int
 		return 0, s.errorf("Mark: %w", err)
 	}
 	subject := s.markSubject(m)
+	s.mu.Lock()
+	m.marked = true // or may be
+	if m.note == "" {
+		m.note = nuid.Next()
+	}
+	id := m.note
+	s.mu.Unlock()
+	written := false
 	err = e.patiently(ctx, func(ctx context.Context) error {
 		last, err := stream.GetLastMsgForSubject(ctx, subject)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			before, err = 0, nil
 		} else if err == nil {
-			before, err = strconv.Atoi(string(last.Data))
+			count, by, _ := strings.Cut(string(last.Data), " ")
+			before, err = strconv.Atoi(count)
+			if written = by == id; written {
+				before--
+			}
 		}
 		return err
 	})
-	if err == nil {
-		next := strconv.AppendInt(nil, int64(before)+1, 10)
+	if err == nil && !written {
+		next := fmt.Appendf(nil, "%d %s", before+1, id)
 		err = e.patiently(ctx, func(ctx context.Context) error {
 			_, err := e.js.Publish(ctx, subject, next)
 			return err
@@ -96,12 +112,14 @@ func (s *Subscription) Mark(ctx context.Context, d *engine.Delivery) (before int
 		return 0, s.errorf("Mark: %w", err)
 	}
 	s.mu.Lock()
-	m.marked = true
+	m.note = ""
 	s.mu.Unlock()
 	return before, nil
 }
 
-// unmark forgets the notes. One that stays is about a record that will not come again.
+// unmark forgets the notes: of what is given back before it is, since whoever is given
+// it may look at once; of what is handled, after. One that stays then is about a record
+// that will not come again.
 func (s *Subscription) unmark(ctx context.Context, settled []*Message) {
 	for _, m := range settled {
 		one, cancel := context.WithTimeout(ctx, attempt)

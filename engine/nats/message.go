@@ -27,7 +27,8 @@ type Message struct {
 	// All below is guarded by sub.mu.
 	until      time.Time // the end of its lease
 	settled    bool
-	marked     bool
+	marked     bool     // there may be a note of it
+	note       string   // the ID of a Mark whose answer has not come
 	prev, next *Message // of those that are out
 }
 

@@ -37,6 +37,7 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 	}
 	told := make([]told, 0, len(settled))
 	var foreign error
+	var back []*Message
 	now := time.Now()
 	s.mu.Lock()
 	for i := range settled {
@@ -60,12 +61,17 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 				continue
 			}
 		}
+		if m.marked && settled[i].Verdict == engine.Nack {
+			m.marked = false
+			back = append(back, m)
+		}
 		told = append(told, tell(m, s.payload(&settled[i])))
 	}
 	s.mu.Unlock()
 	if len(told) == 0 {
 		return late, foreign
 	}
+	s.unmark(ctx, back)
 	if err := s.tell(ctx, told); err != nil {
 		return late, err
 	}

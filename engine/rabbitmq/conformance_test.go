@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -19,6 +20,16 @@ func openSuite() (engine.Engine, error) {
 	ctx, cancel := timeout()
 	defer cancel()
 	return rabbitmq.Open(ctx, rabbitmq.Config{URL: os.Getenv(suiteURL)})
+}
+
+// TestConformsElsewhere runs the suite of all engines on the server that others share, or
+// one of another version: TROUPE_RABBITMQ=amqp://... go test -run Elsewhere.
+func TestConformsElsewhere(t *testing.T) {
+	if f := flag.Lookup("test.run").Value.String(); !strings.Contains(f, "Elsewhere") {
+		t.Skip("the suite runs on a server of its own; -run Elsewhere runs it on TROUPE_RABBITMQ")
+	}
+	t.Setenv(suiteURL, server(t))
+	enginetest.Run(t, enginetest.Harness{Variant: "RabbitMQ", Open: openSuite, Kills: 3})
 }
 
 // conformance runs the suite of all engines, on a server that it may restart.

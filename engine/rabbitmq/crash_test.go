@@ -17,10 +17,10 @@ import (
 	"github.com/troupe-go/troupe/engine/rabbitmq"
 )
 
-const childURL, childTopic = "TROUPE_TEST_CHILD_URL", "TROUPE_TEST_CHILD_TOPIC"
+const childURL, childTopic, childMarks = "TROUPE_TEST_CHILD_URL", "TROUPE_TEST_CHILD_TOPIC", "TROUPE_TEST_CHILD_MARKS"
 
 // child is a consumer that settles every second record that it is given and says which,
-// until it is killed.
+// until it is killed; or marks one and keeps it.
 func child() {
 	ctx := context.Background()
 	fail := func(err error) {
@@ -35,6 +35,14 @@ func child() {
 	fail(err)
 	s, err := top.Subscribe(ctx, engine.SubscribeConfig{Group: "mail", MaxInFlight: 64})
 	fail(err)
+	if os.Getenv(childMarks) != "" {
+		ds, err := s.Fetch(ctx, 1)
+		fail(err)
+		before, err := s.(engine.Marker).Mark(ctx, ds[0])
+		fail(err)
+		fmt.Println("marked", before, "at attempt", ds[0].Attempt)
+		select {} // the handler that ends the process
+	}
 	for n := 0; ; {
 		ds, err := s.Fetch(ctx, 8)
 		fail(err)

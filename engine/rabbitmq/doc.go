@@ -22,7 +22,7 @@
 // begin with the oldest.
 //
 // Nothing leaves a queue silently: there is no limit of deliveries, which RabbitMQ 4
-// has by itself and drops what goes beyond it, a full queue refuses
+// has by itself, 20, and drops what goes beyond it, a full queue refuses
 // (engine.ErrFull), and what a policy of the operator's lets expire goes to the
 // unclaimed.
 //
@@ -30,6 +30,15 @@
 // made. A server that is killed before comes up with a queue that has forgotten its
 // records and takes no new ones: Publish and Subscribe are then engine.ErrUnavailable
 // until the queue is deleted. See https://github.com/rabbitmq/rabbitmq-server/issues/15725.
+//
+// # Crashes
+//
+// A record that was in hand when its process died comes again, and a subscription is an
+// engine.Marker: the second time it is noted in a stream, troupe.//marks, which all topics
+// of a prefix share, and the third time it is known. The broker's own count of deliveries
+// does not tell that, as it counts all that the process had been sent. A user who may not
+// make the stream, and for whom nobody has, has subscriptions that are none, and an event
+// that kills its process comes again for ever.
 //
 // # Order
 //
@@ -44,8 +53,8 @@
 // # Limits of the server
 //
 // A record that is unsettled for longer than the server's consumer_timeout, 30 minutes,
-// comes again, since the server closes the consumer's channel; nothing extends that but
-// its configuration. A server that is short of memory or disk takes no records:
+// comes again, since the server closes the consumer's channel, or from 4.3 on cancels the
+// consumer; nothing extends that but its configuration. A server that is short of memory or disk takes no records:
 // Publish returns engine.ErrFull as soon as the server has said so, and settling goes
 // on, since it has a connection of its own. There is no de-duplication, no batch is
 // atomic, and a settlement is not confirmed: one that is lost with its connection

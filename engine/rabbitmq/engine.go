@@ -17,6 +17,7 @@ type Engine struct {
 	cfg     Config
 	publish *link
 	consume *link
+	marks   *marks
 
 	mu     sync.Mutex
 	closed bool
@@ -37,7 +38,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, topics: map[string]*Topic{}}
+	e := &Engine{cfg: cfg, topics: map[string]*Topic{}, marks: newMarks(cfg.Prefix)}
 	e.publish, e.consume = newLink(&e.cfg, "publish"), newLink(&e.cfg, "consume")
 	for _, l := range []*link{e.publish, e.consume} {
 		conn, raw, err := l.dial(ctx)

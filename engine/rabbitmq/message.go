@@ -23,7 +23,8 @@ const (
 	contentType     = "content-type"
 	headerAttempts  = "x-troupe-attempts" // how often it was delivered before it was put off
 	headerPlace     = "x-troupe-place"
-	headerDelivered = "x-delivery-count" // the broker's
+	headerDelivered = "x-delivery-count" // the broker's; since 4.3, only of what failed
+	headerAcquired  = "x-acquired-count" // the broker's since 4.3
 )
 
 // frameRoom is what AMQP has for the headers of a message, which are one frame, beside
@@ -93,7 +94,7 @@ func (t *Topic) seal(r *engine.Record, place string) (amqp.Publishing, error) {
 // ours reports whether a header is none of the record's.
 func ours(name string) bool {
 	switch name {
-	case headerDelivered, headerAttempts, headerPlace, "x-death", "x-acquired-count":
+	case headerDelivered, headerAttempts, headerPlace, headerAcquired, "x-death":
 		return true
 	}
 	return strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
@@ -130,9 +131,11 @@ func headersOf(d *amqp.Delivery) iter.Seq2[string, string] {
 }
 
 // attempt counts how often the group has been given the message: what the broker has
-// counted since it was last put off, and what was before.
+// counted since it was last put off, and what was before. RabbitMQ 4.3 and later has two
+// counts, and basic.nack adds to one of them only.
 func attempt(d *amqp.Delivery) int {
-	return 1 + integer(d.Headers[headerDelivered]) + integer(d.Headers[headerAttempts])
+	counted := max(integer(d.Headers[headerDelivered]), integer(d.Headers[headerAcquired]))
+	return 1 + counted + integer(d.Headers[headerAttempts])
 }
 
 func integer(v any) int {

@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -24,10 +25,18 @@ import (
 func (s *subscription) Settle(ctx context.Context, settled []engine.Settlement) (late int, err error) {
 	groups := make(map[*session][]engine.Settlement, 1)
 	var delayed []engine.Settlement
+	var handled []*Message
 	for _, v := range settled {
 		m, ok := v.Delivery.Message.(*Message)
 		if !ok || m.session == nil {
 			return late, fmt.Errorf("rabbitmq: topic %s: group %s: settle: %q is no delivery of this engine", s.t.name, s.cfg.Group, v.Delivery.Place)
+		}
+		if v.Verdict != engine.Nack {
+			handled = append(handled, m)
+		} else if e := s.forget(ctx, m); e != nil {
+			// It would come again as what has ended the process.
+			err = errors.Join(err, fmt.Errorf("rabbitmq: topic %s: group %s: settle: its note: %w", s.t.name, s.cfg.Group, e))
+			continue
 		}
 		switch {
 		case v.Verdict == engine.Nack && v.Delay > 0:
@@ -37,8 +46,8 @@ func (s *subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 		}
 	}
 	if len(delayed) > 0 {
-		var done []engine.Settlement
-		done, err = s.putOff(ctx, delayed)
+		done, e := s.putOff(ctx, delayed)
+		err = errors.Join(err, e)
 		for _, v := range done { // now they are as good as handled
 			session := v.Delivery.Message.(*Message).session
 			groups[session] = append(groups[session], v)
@@ -47,6 +56,7 @@ func (s *subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 	for session, group := range groups {
 		late += session.settle(group)
 	}
+	_ = s.forget(ctx, handled...) // a note that stays is about a record that does not come again
 	return late, err
 }
 

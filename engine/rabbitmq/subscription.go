@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -16,6 +17,8 @@ import (
 type Message struct {
 	amqp.Delivery
 	session *session
+	marked  atomic.Bool            // a note of it may be with the server
+	note    atomic.Pointer[string] // the ID of one of which nobody knows whether it is
 }
 
 // session is a consumer on a channel of its own. It ends with the channel: what it had
@@ -39,7 +42,8 @@ type subscription struct {
 	mu      sync.Mutex
 	session *session // nil while there is none
 	ready   []*Message
-	fault   error // what Fetch has to say next
+	fault   error                 // what Fetch has to say next
+	noted   map[*Message]struct{} // marked and not settled
 	closed  bool
 	wake    chan struct{} // has one when there is news for Fetch
 
@@ -52,7 +56,9 @@ const (
 	maxInFlight     = 65535 // AMQP's prefetch has 16 bits
 )
 
-// Subscribe makes the group's queue, binds it, and begins to consume.
+// Subscribe makes the group's queue, binds it, and begins to consume. What it returns is
+// an engine.Marker where the server has the stream for the notes of crashes, or lets the
+// user make it.
 func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engine.Subscription, error) {
 	queue, err := t.names.group(cfg.Group)
 	if err != nil {
@@ -76,10 +82,16 @@ func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engi
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	s := &subscription{
-		t: t, cfg: cfg, queue: queue,
+		t: t, cfg: cfg, queue: queue, noted: map[*Message]struct{}{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	var marks atomic.Bool
 	err = await(ctx, what, func() error {
+		has, err := t.e.prepareMarks(conn)
+		if err != nil {
+			return err
+		}
+		marks.Store(has)
 		session, err := s.join(conn)
 		if err != nil {
 			return err
@@ -102,6 +114,9 @@ func (t *Topic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (engi
 		return nil, err
 	}
 	go s.run(s.session)
+	if marks.Load() {
+		return marker{s}, nil
+	}
 	return s, nil
 }
 
@@ -157,7 +172,7 @@ func (s *subscription) run(session *session) {
 		}
 		if session, err = s.join(conn); err != nil {
 			session = nil
-			s.say(fmt.Errorf("rabbitmq: topic %s: group %s: %w", s.t.name, s.cfg.Group, told(err)))
+			s.say(fmt.Errorf("rabbitmq: topic %s: group %s: %w", s.t.name, s.cfg.Group, s.passes(told(err))))
 			pause(s.stop)
 			continue
 		}
@@ -202,10 +217,19 @@ func (s *subscription) drop(session *session) {
 		return
 	}
 	if canceled {
-		reason = fmt.Errorf("%w: the server has ended the consumer: its queue was deleted or moved", engine.ErrUnavailable)
+		reason = fmt.Errorf("%w: the server has ended the consumer: its queue was deleted or moved, or a record was unsettled for longer than consumer_timeout (RabbitMQ 4.3)", engine.ErrUnavailable)
 	}
-	s.fault = fmt.Errorf("rabbitmq: topic %s: group %s: %w", s.t.name, s.cfg.Group, reason)
+	s.fault = fmt.Errorf("rabbitmq: topic %s: group %s: %w", s.t.name, s.cfg.Group, s.passes(reason))
 	s.news()
+}
+
+// passes is for a queue that is not there though we make it: it was deleted meanwhile,
+// and is made again with the next session.
+func (s *subscription) passes(err error) error {
+	if s.t.e.cfg.Passive || !errors.Is(err, engine.ErrNoTopic) {
+		return err
+	}
+	return fmt.Errorf("%w: the queue was deleted, and is made again: %s", engine.ErrUnavailable, err.Error())
 }
 
 func (s *subscription) say(err error) {
@@ -329,8 +353,10 @@ func (s *subscription) Lag(ctx context.Context) (engine.Lag, error) {
 	return lag, nil
 }
 
-// Close closes the channel, which gives back at once all that is unsettled.
+// Close closes the channel, which gives back at once all that is unsettled. Notes of it
+// are forgotten before, if the server takes that.
 func (s *subscription) Close(ctx context.Context) error {
+	s.forgetAll(ctx)
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true

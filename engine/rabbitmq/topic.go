@@ -76,6 +76,9 @@ func (t *Topic) blocked() error {
 
 // unroutable is what the server returned.
 func (t *Topic) unroutable(o *outgoing) error {
+	if o.exchange == "" && o.key == t.e.marks.queue {
+		return fmt.Errorf("rabbitmq: queue %s: %w: %w", o.key, engine.ErrUnavailable, errNoMarks)
+	}
 	if o.exchange == "" {
 		t.mu.Lock()
 		delete(t.delays, o.key) // somebody has deleted it: the next one makes it again

@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -17,6 +18,11 @@ import (
 // Append is that of eventstore.Log. The price is a publication, and a question more for a
 // stream that has not been worked with. Of several events, each must fit into a message,
 // and all count against the server's limit of batches in progress.
+//
+// An answer that has not come after half of Config.Timeout is not waited for: Append looks
+// at the stream, and returns what it finds done or publishes again, until ctx ends. The
+// events are stored once, under eventstore.Any, too: whatever is published names the event
+// that it follows, so that of two copies the server takes one.
 func (s *Store) Append(ctx context.Context, stream eventstore.Stream, expected eventstore.Version, events ...eventstore.Event) (eventstore.Appended, error) {
 	ready, err := eventstore.Prepare(stream, expected, events)
 	if err != nil {
@@ -28,6 +34,7 @@ func (s *Store) Append(ctx context.Context, stream eventstore.Stream, expected e
 	}
 	defer done()
 	at, known := s.heads.get(stream)
+	var doubt *head // the events may have been stored after it
 	for {
 		if !known || expected != eventstore.Any && at.version != expected {
 			if at, _, err = s.ask(ctx, stream); err != nil {
@@ -37,13 +44,37 @@ func (s *Store) Append(ctx context.Context, stream eventstore.Stream, expected e
 		if expected != eventstore.Any && at.version != expected {
 			return s.repeated(ctx, stream, expected, at, ready)
 		}
-		last, err := s.publish(ctx, stream, at, ready)
-		if err == nil {
+		if doubt != nil && at.seq != doubt.seq {
+			if done, err := s.repeated(ctx, stream, doubt.version, at, ready); !errors.Is(err, eventstore.ErrConflict) {
+				return done, err
+			}
+			doubt = nil // nothing can be stored after that one any more
+		}
+		what := fmt.Sprintf("append to %s", stream)
+		if why := s.server.spent(); why != nil {
+			return eventstore.Appended{}, s.fault(ctx, what, why)
+		}
+		step, cancel := context.WithTimeout(ctx, s.cfg.Timeout/2)
+		last, err := s.publish(step, stream, at, ready)
+		unanswered := err != nil && step.Err() != nil
+		cancel()
+		if unanswered {
+			if why := s.server.gaveUp(); why != nil { // the events may be stored all the same
+				return eventstore.Appended{}, fmt.Errorf("eventstore/nats: %s: %w", what, why)
+			}
+			unanswered = ctx.Err() == nil
+		}
+		switch {
+		case err == nil:
 			s.heads.set(stream, last)
 			return eventstore.Appended{Version: last.version, Position: position(last.seq)}, nil
-		}
-		if !conflicts(err) {
-			return eventstore.Appended{}, s.fault(ctx, fmt.Sprintf("append to %s", stream), err)
+		case unanswered:
+			if doubt == nil {
+				from := at
+				doubt = &from
+			}
+		case !conflicts(err):
+			return eventstore.Appended{}, s.fault(ctx, what, err)
 		}
 		known = false // somebody was faster, or what we knew was old
 	}

@@ -19,7 +19,9 @@ type Config struct {
 	// Client is given to the connection to URL: credentials, TLS.
 	Client []natsgo.Option
 	// Folder has the files of a server in this process. Only one process, and one store
-	// in it, can have it at a time; for a second one, open that with JetStream.
+	// in it, can have it at a time; for a second one, open that with JetStream. While its
+	// disk is full Append returns engine.ErrFull, the first time when an answer has not
+	// come; the server is started again when there is room.
 	Folder string
 	// PowerSafe has the server in this process acknowledge an event when the disk has it.
 	PowerSafe bool

@@ -52,6 +52,8 @@ func kindOf(err error) error {
 	switch {
 	case errors.Is(err, engine.ErrUnavailable):
 		return engine.ErrUnavailable
+	case errors.Is(err, engine.ErrFull):
+		return engine.ErrFull
 	case errors.Is(err, natsgo.ErrMaxPayload), errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
 		return engine.ErrTooLarge
 	case errors.Is(err, natsgo.ErrAuthorization), errors.Is(err, natsgo.ErrPermissionViolation), errors.Is(err, natsgo.ErrAuthExpired),

@@ -166,7 +166,7 @@ func (s *Store) connect() (err error) {
 		if s.server, err = startEmbedded(s.cfg); err != nil {
 			return err
 		}
-		options = append(options, natsgo.InProcessServer(s.server.ns))
+		options = append(options, natsgo.InProcessServer(s.server), natsgo.ReconnectWait(50*time.Millisecond), natsgo.ReconnectJitter(0, 0))
 	} else {
 		options = append(options, s.cfg.Client...)
 	}
@@ -236,6 +236,9 @@ func (s *Store) Ready(ctx context.Context) error {
 		return err
 	}
 	defer done()
+	if why := s.server.spent(); why != nil {
+		return s.fault(ctx, "ready", why)
+	}
 	if _, err := s.stream.Info(ctx); err != nil {
 		return s.fault(ctx, "ready", err)
 	}

@@ -80,7 +80,11 @@ func (s *Subscription) plan(settled []engine.Settlement) (p settlePlan) {
 		h.state = isSettling
 		w := &works[h.shard]
 		if settled[i].Verdict != engine.Nack && s.order == nil && !closed && now.Before(h.until) {
-			w.acks = append(w.acks, h.message.ID)
+			if w.acks == nil {
+				w.acks = append(make([]any, 0, 3+len(settled)-i), "XACK", s.t.streams[h.shard], s.cfg.Group)
+				w.ackHolds = make([]*hold, 0, len(settled)-i)
+			}
+			w.acks = append(w.acks, &h.message.ID) // by its address it is not allocated anew
 			w.ackHolds = append(w.ackHolds, h)
 			if h.marked || h.attempt > 1 {
 				w.marks = append(w.marks, h.message.ID)
@@ -114,7 +118,7 @@ func (s *Subscription) plan(settled []engine.Settlement) (p settlePlan) {
 			p.steps = append(p.steps, step{})
 		}
 		if len(w.acks) > 0 {
-			p.calls = append(p.calls, call{args: append([]any{"XACK", stream, s.cfg.Group}, w.acks...)})
+			p.calls = append(p.calls, call{args: w.acks})
 			p.steps = append(p.steps, step{holds: w.ackHolds, acks: true})
 		}
 		for owner, args := range w.checked {

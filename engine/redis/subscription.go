@@ -93,6 +93,7 @@ type reading struct {
 }
 
 const (
+	entryWord  = "entry "
 	modeShared = "shared"
 
 	minPause  = 20 * time.Millisecond
@@ -121,21 +122,22 @@ func (s *Subscription) beside(shard int, what string) string {
 }
 
 // hold makes one of an entry.
-func (s *Subscription) hold(shard int, owner, id string, fields []any, attempt int, until time.Time) *hold {
+func (s *Subscription) hold(shard int, owner, id string, fields []any, attempt int, until time.Time, o *opener) *hold {
 	h := &hold{sub: s, owner: owner, shard: shard, attempt: attempt, until: until}
 	h.message = Message{Stream: s.t.streams[shard], ID: id, hold: h}
 	d := &h.delivery
 	d.Attempt = attempt
 	d.Message = &h.message
-	d.Place = id
+	place := id
 	if len(s.t.streams) > 1 {
-		d.Place = strconv.Itoa(shard) + "/" + id
+		place = strconv.Itoa(shard) + "/" + id
 	}
-	d.Position = "entry " + d.Place
+	d.Position = entryWord + place
+	d.Place = d.Position[len(entryWord):]
 	ms, seq, _ := strings.Cut(id, "-")
 	h.ms, _ = strconv.ParseUint(ms, 10, 64) // the server's own
 	h.seq, _ = strconv.ParseUint(seq, 10, 64)
-	openEntry(d, s.t.e.cfg.Envelope, fields)
+	o.entry(d, fields)
 	return h
 }
 

@@ -25,19 +25,21 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 		return late, fault(s.what+": settle", err)
 	}
 	for i, a := range answers {
-		if a.Err() != nil {
+		switch {
+		case a.Err() == nil:
+			late += s.done(plan.steps[i], a.Val())
+		case groupGone(a.Err()):
+			// There is nothing to be settled any more, which Fetch tells, and to make
+			// room for.
+			late += s.done(plan.steps[i], plan.steps[i].ids())
+		default:
 			if err == nil {
 				err = a.Err()
 			}
 			s.mu.Lock()
 			s.undoStep(plan.steps[i])
 			s.mu.Unlock()
-			continue
 		}
-		late += s.done(plan.steps[i], a.Val())
-	}
-	if groupGone(err) {
-		return late, nil // there is nothing to be settled any more: Fetch tells it
 	}
 	return late, fault(s.what+": settle", err)
 }
@@ -46,6 +48,15 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 type step struct {
 	holds []*hold
 	acks  bool // by XACK, which answers how many; else by the script, which answers which not
+}
+
+// ids is what the script answers when all are late.
+func (st step) ids() any {
+	all := make([]any, len(st.holds))
+	for i, h := range st.holds {
+		all[i] = h.message.ID
+	}
+	return all
 }
 
 // settlePlan is the calls of a Settle.

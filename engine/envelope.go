@@ -224,7 +224,7 @@ func escapeAll(s string) string {
 
 // UnescapeHeader is the inverse of EscapeHeader. It leaves what is not escaped as it is.
 func UnescapeHeader(s string) string {
-	if !strings.Contains(s, "%") {
+	if strings.IndexByte(s, '%') < 0 {
 		return s
 	}
 	if u, err := url.PathUnescape(s); err == nil {

@@ -215,12 +215,14 @@ func (s *Subscription) deliver(taken []engine.Delivery) []*engine.Delivery {
 	ends := make([]int, 0, 2*len(taken))
 	for i := range taken {
 		m := taken[i].Message.(*kgo.Record)
+		from := len(text)
 		text = strconv.AppendInt(text, int64(m.Partition), 10)
+		slash := len(text)
 		text = strconv.AppendInt(append(text, '/'), m.Offset, 10)
-		ends = append(ends, len(text))
-		text = strconv.AppendInt(append(text, "partition "...), int64(m.Partition), 10)
-		text = strconv.AppendInt(append(text, ", offset "...), m.Offset, 10)
-		ends = append(ends, len(text))
+		end := len(text)
+		text = append(append(text, "partition "...), text[from:slash]...)
+		text = append(append(text, ", offset "...), text[slash+1:end]...)
+		ends = append(ends, end, len(text))
 	}
 	all, from := string(text), 0
 	o := newOpener(s.t.e.cfg.Envelope, s.t.name)

@@ -101,7 +101,7 @@ func (binary) Open(headers iter.Seq2[string, string], body []byte) (Record, erro
 
 // opening is a record whose headers are being read. A loop over them would do the same,
 // but headers is a function that nobody knows, so that the record and all else that the
-// loop writes to would be allocated anew for each: five objects, a third of the time.
+// loop writes to would be allocated anew for each. BenchmarkOpen says what that saves.
 type opening struct {
 	record  Record
 	version string

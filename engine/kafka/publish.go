@@ -69,9 +69,8 @@ type batch struct {
 	errs  []error // nil, or one for each message
 }
 
-// batches are for one Publish after another: the messages of 256 small records and their
-// headers are 150 KB, and to have these cleared and collected each time was an eighth of
-// what publishing costs.
+// batches are for one Publish after another: messages and their headers are larger than
+// small records are themselves, and would be cleared and collected each time.
 var batches = sync.Pool{New: func() any {
 	b := &batch{}
 	b.sealer.set, b.promise = b.sealer.header, b.settled

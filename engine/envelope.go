@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -41,15 +41,17 @@ const (
 	headerContentType = "content-type"
 	headerTraceParent = "traceparent"
 	headerTraceState  = "tracestate"
-
-	attrPrefix = "ce-"
 )
 
-// ours are the headers that fields of a record make. Attributes of CloudEvents that it
-// has no field for, as ce-subject, are headers of it.
-var ours = []string{
-	"ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-partitionkey", "ce-schemaversion",
-	"ce-datacontenttype", "ce-traceparent", "ce-tracestate", headerContentType,
+// ours reports whether a field of the record makes this header. Attributes of CloudEvents
+// that it has no field for, as ce-subject, are headers of it.
+func ours(name string) bool {
+	switch name {
+	case "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "ce-partitionkey", "ce-schemaversion",
+		"ce-datacontenttype", "ce-traceparent", "ce-tracestate", headerContentType:
+		return true
+	}
+	return false
 }
 
 func (binary) Seal(r *Record, set func(name, value string)) ([]byte, error) {
@@ -74,9 +76,11 @@ func (binary) Seal(r *Record, set func(name, value string)) ([]byte, error) {
 	}
 	for name, value := range r.Headers {
 		switch {
-		case name == headerTraceParent || name == headerTraceState:
-			set(attrPrefix+name, value)
-		case slices.Contains(ours, name):
+		case name == headerTraceParent:
+			set("ce-traceparent", value)
+		case name == headerTraceState:
+			set("ce-tracestate", value)
+		case ours(name):
 			return nil, fmt.Errorf("engine: header %q: is what the record says by itself", name)
 		default:
 			set(name, EscapeHeader(value))
@@ -86,51 +90,80 @@ func (binary) Seal(r *Record, set func(name, value string)) ([]byte, error) {
 }
 
 func (binary) Open(headers iter.Seq2[string, string], body []byte) (Record, error) {
-	r := Record{Data: body}
-	var version string
-	var faults []error
-	for name, value := range headers {
-		switch name {
-		case "ce-specversion":
-			version = value
-		case "ce-id":
-			r.ID = UnescapeHeader(value)
-		case "ce-source":
-			r.Source = UnescapeHeader(value)
-		case "ce-type":
-			r.Type = UnescapeHeader(value)
-		case "ce-time":
-			t, err := time.Parse(time.RFC3339Nano, value)
-			if err != nil {
-				faults = append(faults, fmt.Errorf("ce-time: %w", err))
-			}
-			r.Time = t
-		case "ce-partitionkey":
-			r.Key = UnescapeHeader(value)
-		case "ce-schemaversion":
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				faults = append(faults, fmt.Errorf("ce-schemaversion %q: must be a number", value))
-			}
-			r.SchemaVersion = n
-		case headerContentType, "ce-datacontenttype":
-			r.ContentType = value
-		case attrPrefix + headerTraceParent, attrPrefix + headerTraceState:
-			r.header(name[len(attrPrefix):], value)
-		default:
-			r.header(name, UnescapeHeader(value))
+	p := openings.Get().(*opening)
+	p.record.Data = body
+	headers(p.header)
+	r, err := p.end()
+	*p = opening{header: p.header}
+	openings.Put(p)
+	return r, err
+}
+
+// opening is a record whose headers are being read. A loop over them would do the same,
+// but headers is a function that nobody knows, so that the record and all else that the
+// loop writes to would be allocated anew for each. BenchmarkOpen says what that saves.
+type opening struct {
+	record  Record
+	version string
+	faults  []error
+	header  func(name, value string) bool // take
+}
+
+var openings = sync.Pool{New: func() any {
+	p := &opening{}
+	p.header = p.take
+	return p
+}}
+
+func (p *opening) take(name, value string) bool {
+	r := &p.record
+	switch name {
+	case "ce-specversion":
+		p.version = value
+	case "ce-id":
+		r.ID = UnescapeHeader(value)
+	case "ce-source":
+		r.Source = UnescapeHeader(value)
+	case "ce-type":
+		r.Type = UnescapeHeader(value)
+	case "ce-time":
+		t, err := time.Parse(time.RFC3339Nano, value)
+		if err != nil {
+			p.faults = append(p.faults, fmt.Errorf("ce-time: %w", err))
 		}
+		r.Time = t
+	case "ce-partitionkey":
+		r.Key = UnescapeHeader(value)
+	case "ce-schemaversion":
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			p.faults = append(p.faults, fmt.Errorf("ce-schemaversion %q: must be a number", value))
+		}
+		r.SchemaVersion = n
+	case headerContentType, "ce-datacontenttype":
+		r.ContentType = value
+	case "ce-traceparent":
+		r.header(headerTraceParent, value)
+	case "ce-tracestate":
+		r.header(headerTraceState, value)
+	default:
+		r.header(name, UnescapeHeader(value))
 	}
-	if version == "" && r.ID == "" {
+	return true
+}
+
+func (p *opening) end() (Record, error) {
+	r := p.record
+	if p.version == "" && r.ID == "" {
 		return r, ErrNotSealed
 	}
-	if version != specVersion {
-		faults = append(faults, fmt.Errorf("ce-specversion %q: must be %s", version, specVersion))
+	if p.version != specVersion {
+		p.faults = append(p.faults, fmt.Errorf("ce-specversion %q: must be %s", p.version, specVersion))
 	}
 	if r.ID == "" {
-		faults = append(faults, errors.New("ce-id: is missing"))
+		p.faults = append(p.faults, errors.New("ce-id: is missing"))
 	}
-	if err := errors.Join(faults...); err != nil {
+	if err := errors.Join(p.faults...); err != nil {
 		return r, fmt.Errorf("engine: CloudEvents: %w", err)
 	}
 	return r, nil
@@ -162,19 +195,25 @@ func (r *Record) Size() int {
 // the binding for HTTP, §3.1.3.2.
 func EscapeHeader(s string) string {
 	for i := 0; i < len(s); i++ {
-		if unfit(s[i]) {
+		if unfit[s[i]] {
 			return escapeAll(s)
 		}
 	}
 	return s
 }
 
-func unfit(c byte) bool { return c <= ' ' || c > '~' || c == '%' || c == '"' }
+// unfit is a table, since every byte of what identifies an event is looked at.
+var unfit = func() (table [256]bool) {
+	for c := range table {
+		table[c] = c <= ' ' || c > '~' || c == '%' || c == '"'
+	}
+	return table
+}()
 
 func escapeAll(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; unfit(c) {
+		if c := s[i]; unfit[c] {
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
 			b.WriteByte(c)
@@ -185,7 +224,7 @@ func escapeAll(s string) string {
 
 // UnescapeHeader is the inverse of EscapeHeader. It leaves what is not escaped as it is.
 func UnescapeHeader(s string) string {
-	if !strings.Contains(s, "%") {
+	if strings.IndexByte(s, '%') < 0 {
 		return s
 	}
 	if u, err := url.PathUnescape(s); err == nil {

@@ -16,8 +16,8 @@ import (
 
 // What the port costs beside the client alone, on kfake in this process: no figure of
 // these is one of Kafka. Records have 128 bytes; a call publishes, fetches or settles
-// benchBatch of them. "bare" has no headers, "bare, headers" those that our records
-// have, made before.
+// benchBatch of them. "bare" has no headers and reads none, "bare, headers" publishes
+// those that our records have, made before, and reads them.
 const (
 	benchBatch      = 256
 	benchPartitions = 6
@@ -204,7 +204,7 @@ func BenchmarkConsume(b *testing.B) {
 		}
 		began.report(b, n)
 	})
-	b.Run("bare", func(b *testing.B) {
+	bare := func(b *testing.B, read func(*kgo.Record)) {
 		_, cfg := benchCluster(b)
 		n := (b.N/benchBatch + 1) * benchBatch
 		fill(b, cfg, n)
@@ -221,7 +221,9 @@ func BenchmarkConsume(b *testing.B) {
 		began := now()
 		for got := 0; ; {
 			for it := fetches.RecordIter(); !it.Done(); got++ {
-				client.MarkCommitRecords(it.Next())
+				m := it.Next()
+				read(m)
+				client.MarkCommitRecords(m)
 			}
 			if err := fetches.Err(); err != nil {
 				b.Fatal(err)
@@ -233,7 +235,36 @@ func BenchmarkConsume(b *testing.B) {
 			fetches = client.PollRecords(b.Context(), benchBatch)
 		}
 		began.report(b, n)
+	}
+	b.Run("bare", func(b *testing.B) { bare(b, func(*kgo.Record) {}) })
+	b.Run("bare, headers", func(b *testing.B) {
+		bare(b, func(m *kgo.Record) {
+			if r := attributes(m); r.ID == "" || r.Time.IsZero() || string(m.Key) != r.Key {
+				b.Fatalf("attributes = %+v", r)
+			}
+		})
 	})
+}
+
+// attributes is how one would read them with the client alone.
+func attributes(m *kgo.Record) (r engine.Record) {
+	for _, h := range m.Headers {
+		switch v := string(h.Value); h.Key {
+		case "ce_id":
+			r.ID = v
+		case "ce_source":
+			r.Source = v
+		case "ce_type":
+			r.Type = v
+		case "ce_partitionkey":
+			r.Key = v
+		case "ce_time":
+			r.Time, _ = time.Parse(time.RFC3339Nano, v) // the caller sees that it is not set
+		case "content-type":
+			r.ContentType = v
+		}
+	}
+	return r
 }
 
 // clock is the time that has passed and what the process has used of the processor:

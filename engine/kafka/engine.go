@@ -135,7 +135,8 @@ func (e *Engine) Ready(ctx context.Context) error {
 }
 
 // Close ends the engine. What is being published and is not acknowledged gets an
-// error.
+// error; a transaction that runs ends first, unless ctx does. When ctx ends, Close
+// returns its cause, and the rest of it goes on by itself.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	if e.closed {
@@ -152,9 +153,16 @@ func (e *Engine) Close(ctx context.Context) error {
 		faults = append(faults, s.Close(ctx))
 	}
 	if e.txn != nil {
-		e.txn.close()
+		faults = append(faults, e.txn.close(ctx))
 	}
-	e.client.Close()
+	// The client waits for what a broker that is silent has been asked.
+	err := bounded(ctx, func() error {
+		e.client.Close()
+		return nil
+	})
+	if err != nil {
+		faults = append(faults, fmt.Errorf("kafka: close: %w", err))
+	}
 	return errors.Join(faults...)
 }
 

@@ -11,7 +11,11 @@ import (
 	"time"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestRecordTravelsWhole(t *testing.T) {
@@ -329,6 +333,64 @@ func TestMarksAreKept(t *testing.T) {
 		if _, err := s.Mark(within(t), d); err == nil {
 			t.Error("Mark after Close = nil")
 		}
+	}
+}
+
+// A mark that brokers have refused is none: the runtime tries it again, and would take the
+// record for one that has ended a process before.
+func TestMarkThatFailsIsNone(t *testing.T) {
+	c := fake(t)
+	e := start(t, configOf(c))
+	topic := open(t, e, "t")
+	publish(t, topic, event("a", "1"))
+	s := subscribe(t, topic, engine.SubscribeConfig{From: engine.FromOldest})
+	d := fetch(t, s, 1)[0]
+	h := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: -1})
+	for range 3 {
+		if _, err := s.Mark(within(t), d); err == nil {
+			t.Fatal("Mark = nil where the brokers refuse it")
+		}
+	}
+	h.Remove()
+	for before := range 2 {
+		if n, err := s.Mark(within(t), d); n != before || err != nil {
+			t.Errorf("Mark = %d, %v, want %d", n, err, before)
+		}
+	}
+}
+
+// What is published to partitions that were added while nobody was in the group comes,
+// though it begins with what is new: it is the group that is not.
+func TestPartitionsAddedMeanwhile(t *testing.T) {
+	c := fake(t)
+	cfg := configOf(c)
+	cfg.Partitions = 1
+	e := start(t, cfg)
+	topic := open(t, e, "t")
+	s := subscribe(t, topic, engine.SubscribeConfig{From: engine.FromNow})
+	publish(t, topic, event("a", "before"))
+	settle(t, s, engine.Ack, 0, fetch(t, s, 1)...)
+	if err := s.Close(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kadm.NewClient(e.Client()).UpdatePartitions(within(t), 4, "t"); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Partitions = 4
+	later := start(t, cfg)
+	topic = open(t, later, "t")
+	var all []engine.Record
+	for i := range 40 {
+		all = append(all, event(fmt.Sprint(i), fmt.Sprint(i)))
+	}
+	publish(t, topic, all...)
+	s = subscribe(t, topic, engine.SubscribeConfig{From: engine.FromNow})
+	got := map[int32]int{}
+	for _, d := range fetch(t, s, len(all)) {
+		got[d.Message.(*kgo.Record).Partition]++
+	}
+	if len(got) != 4 {
+		t.Errorf("records by partition = %v, want some of all 4", got)
 	}
 }
 

@@ -27,10 +27,9 @@ func (t *Topic) Publish(ctx context.Context, records []engine.Record) []error {
 	if err := t.e.use(what); err != nil {
 		return all(len(records), err)
 	}
-	b := &batch{what: what, messages: make([]kgo.Record, len(records)), done: make(chan struct{})}
-	s := newSealer(t.e.cfg.Envelope, t.name, len(records))
+	b := newBatch(what, t, len(records))
 	for i := range records {
-		err := s.seal(&records[i], &b.messages[i])
+		err := b.sealer.seal(&records[i], &b.messages[i])
 		if err == nil && records[i].Size() > t.caps.MaxRecord {
 			err = fmt.Errorf("%w: it has %d bytes and may have %d (raise max.message.bytes of the topic and Config.MaxRecord, or keep what is large elsewhere)",
 				engine.ErrTooLarge, records[i].Size(), t.caps.MaxRecord)
@@ -49,19 +48,64 @@ func (t *Topic) Publish(ctx context.Context, records []engine.Record) []error {
 		return nil
 	}
 	b.produce(ctx, t.e.client)
-	return b.wait(ctx)
+	errs := b.wait(ctx)
+	if errs == nil {
+		b.free()
+	}
+	return errs
 }
 
 // batch is one Publish. It outlives the call if ctx ends before the brokers answer.
 type batch struct {
 	what     string
+	sealer   sealer
 	messages []kgo.Record
-	done     chan struct{} // closed when none is left
+	promise  func(*kgo.Record, error) // settled
+	done     chan struct{}            // closed when none is left
 
 	mu    sync.Mutex
 	left  int
 	acked []bool  // by message
 	errs  []error // nil, or one for each message
+}
+
+// batches are for one Publish after another: messages and their headers are larger than
+// small records are themselves, and would be cleared and collected each time.
+var batches = sync.Pool{New: func() any {
+	b := &batch{}
+	b.sealer.set, b.promise = b.sealer.header, b.settled
+	return b
+}}
+
+// Larger ones are not kept.
+const (
+	maxKeptMessages = 4096
+	maxKeptBytes    = 1 << 20
+)
+
+func newBatch(what string, t *Topic, n int) *batch {
+	b := batches.Get().(*batch)
+	b.what, b.done, b.errs = what, make(chan struct{}), nil
+	b.messages = slices.Grow(b.messages[:0], n)[:n]
+	b.acked = slices.Grow(b.acked[:0], n)[:n]
+	clear(b.acked)
+	s := &b.sealer
+	s.envelope, s.topic = t.e.cfg.Envelope, t.name
+	s.headers = slices.Grow(s.headers[:0], 8*n)
+	s.bytes = slices.Grow(s.bytes[:0], 128*n)
+	return b
+}
+
+// free lets another Publish have the batch. The client must have answered for every
+// message, so that they are ours again, and without an error.
+func (b *batch) free() {
+	if cap(b.messages) > maxKeptMessages || cap(b.sealer.bytes) > maxKeptBytes || cap(b.sealer.headers) > 16*maxKeptMessages {
+		return
+	}
+	clear(b.messages) // which have the records' data
+	clear(b.sealer.headers)
+	b.sealer.envelope = nil
+	batches.Put(b)
 }
 
 func (b *batch) fail(i int, err error) {
@@ -73,14 +117,14 @@ func (b *batch) fail(i int, err error) {
 
 // produce gives the messages that have no error yet to the client.
 func (b *batch) produce(ctx context.Context, client *kgo.Client) {
-	b.left, b.acked = len(b.messages), make([]bool, len(b.messages))
+	b.left = len(b.messages)
 	refused := slices.Clone(b.errs) // b.errs belongs to the client's goroutines from here
 	for i := range b.messages {
 		if refused != nil && refused[i] != nil {
 			b.answer(i, nil)
 			continue
 		}
-		client.Produce(ctx, &b.messages[i], b.settled)
+		client.Produce(ctx, &b.messages[i], b.promise)
 	}
 }
 

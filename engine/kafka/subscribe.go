@@ -149,7 +149,8 @@ func others(err error) bool {
 }
 
 // begin returns where the group begins in partitions for which it has no position; nil
-// is that there are none.
+// is that there are none. A group that has a position in others is not new: these
+// partitions were added while nobody was in it, and it has missed nothing of them yet.
 func (t *Topic) begin(ctx context.Context, group string, from engine.Start) (kadm.Offsets, error) {
 	have, err := t.commits(ctx, group)
 	if err != nil {
@@ -157,7 +158,9 @@ func (t *Topic) begin(ctx context.Context, group string, from engine.Start) (kad
 	}
 	var missing kadm.Offsets
 	have.Each(func(o kadm.OffsetResponse) {
-		if o.At < 0 {
+		if o.At >= 0 {
+			from = engine.FromOldest
+		} else {
 			missing.AddOffset(t.name, o.Partition, -1, -1)
 		}
 	})

@@ -215,19 +215,22 @@ func (s *Subscription) deliver(taken []engine.Delivery) []*engine.Delivery {
 	ends := make([]int, 0, 2*len(taken))
 	for i := range taken {
 		m := taken[i].Message.(*kgo.Record)
+		from := len(text)
 		text = strconv.AppendInt(text, int64(m.Partition), 10)
+		slash := len(text)
 		text = strconv.AppendInt(append(text, '/'), m.Offset, 10)
-		ends = append(ends, len(text))
-		text = strconv.AppendInt(append(text, "partition "...), int64(m.Partition), 10)
-		text = strconv.AppendInt(append(text, ", offset "...), m.Offset, 10)
-		ends = append(ends, len(text))
+		end := len(text)
+		text = append(append(text, "partition "...), text[from:slash]...)
+		text = append(append(text, ", offset "...), text[slash+1:end]...)
+		ends = append(ends, end, len(text))
 	}
 	all, from := string(text), 0
+	o := newOpener(s.t.e.cfg.Envelope, s.t.name)
 	for i := range taken {
 		d := &taken[i]
 		d.Place, d.Position = all[from:ends[2*i]], all[ends[2*i]:ends[2*i+1]]
 		from = ends[2*i+1]
-		open(s.t.e.cfg.Envelope, s.t.name, d.Message.(*kgo.Record), d)
+		o.open(d.Message.(*kgo.Record), d)
 		out[i] = d
 	}
 	return out
@@ -321,7 +324,7 @@ func (s *Subscription) giveBack(p *partition, seq uint64, slot *slot, due time.T
 func (s *Subscription) Extend(context.Context, []*engine.Delivery) error { return nil }
 
 // Mark notes beside the partition's commit that the record is about to be handled. It
-// waits for that commit.
+// waits for that commit. After an error it is as if it had not been called.
 func (s *Subscription) Mark(ctx context.Context, d *engine.Delivery) (before int, err error) {
 	s.mu.Lock()
 	p, message := s.of(d)
@@ -337,14 +340,19 @@ func (s *Subscription) Mark(ctx context.Context, d *engine.Delivery) (before int
 	before = slot.marks
 	slot.marks++
 	s.mu.Unlock()
-	if err := s.commit(ctx, p); err != nil {
-		// It may be noted all the same; when it is repeated here it was no crash.
-		s.mu.Lock()
-		slot.marks = before
-		s.mu.Unlock()
-		return 0, err
+	err = s.commit(ctx, p)
+	if err == nil {
+		return before, nil
 	}
-	return before, nil
+	// It is not handled now, and is no suspect because brokers did not answer. If they
+	// have noted it all the same, the next commit corrects that.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, slot := p.find(message.Offset); slot != nil && slot.delivery == d {
+		slot.marks = before
+		signal(s.dirty)
+	}
+	return before, err
 }
 
 // Close leaves the group. What is settled is committed; what is not goes to the other

@@ -17,6 +17,8 @@ type transactor struct {
 	cfg  *Config
 	turn chan struct{} // held by the transaction that runs
 	stop chan struct{}
+	life context.Context // of transactions, which kill ends
+	kill context.CancelFunc
 
 	client *kgo.Client // belongs to who has the turn
 }
@@ -26,7 +28,9 @@ type transactor struct {
 const transactionTimeout = 15 * time.Second
 
 func newTransactor(cfg *Config) *transactor {
-	return &transactor{cfg: cfg, turn: make(chan struct{}, 1), stop: make(chan struct{})}
+	t := &transactor{cfg: cfg, turn: make(chan struct{}, 1), stop: make(chan struct{})}
+	t.life, t.kill = context.WithCancel(context.Background())
+	return t
 }
 
 // run stores the batch. When ctx ends it returns at once, and the transaction ends by
@@ -42,14 +46,24 @@ func (t *transactor) run(ctx context.Context, b *batch) error {
 	done := make(chan error, 1)
 	go func() {
 		defer func() { <-t.turn }()
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(t.life, func() { cancel(engine.ErrClosed) })()
 		done <- t.store(ctx, b)
 	}()
 	select {
 	case err := <-done:
-		if err != nil && ctx.Err() != nil {
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
 			return ended(b.what, ctx)
+		case t.life.Err() != nil:
+			return fmt.Errorf("kafka: %s: %w: before it was stored: %w", b.what, engine.ErrClosed, err)
 		}
 		return err
+	case <-t.life.Done():
+		return fmt.Errorf("kafka: %s: %w: before it was stored", b.what, engine.ErrClosed)
 	case <-ctx.Done():
 		return ended(b.what, ctx)
 	}
@@ -90,7 +104,13 @@ func (t *transactor) transact(ctx context.Context, b *batch) error {
 		return err
 	}
 	b.produce(ctx, t.client)
-	<-b.done // the client answers each when ctx ends, but for those on the wire
+	select {
+	case <-b.done: // the client answers each when ctx ends, but for those on the wire
+	case <-t.life.Done():
+		t.discard() // and those when it is closed
+		<-b.done
+		return engine.ErrClosed
+	}
 	if err := first(b.errs); err != nil {
 		t.abort()
 		return err
@@ -105,7 +125,7 @@ func (t *transactor) transact(ctx context.Context, b *batch) error {
 
 // abort gives it a time of its own: what it is for has ended.
 func (t *transactor) abort() {
-	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
+	ctx, cancel := context.WithTimeout(t.life, transactionTimeout)
 	defer cancel()
 	if t.client.AbortBufferedRecords(ctx) != nil || t.client.EndTransaction(ctx, kgo.TryAbort) != nil {
 		t.discard()
@@ -117,10 +137,25 @@ func (t *transactor) discard() {
 	t.client = nil
 }
 
-// close waits for the transaction that runs, which Engine.Close lets end first.
-func (t *transactor) close() {
+// close waits for the transaction that runs. If ctx ends before, it is ended as if its
+// own had, and what remains of it goes on by itself.
+func (t *transactor) close(ctx context.Context) error {
 	close(t.stop)
-	t.turn <- struct{}{}
+	err := bounded(ctx, func() error {
+		t.turn <- struct{}{}
+		t.end()
+		return nil
+	})
+	if err == nil {
+		return nil
+	}
+	t.kill()
+	return fmt.Errorf("kafka: close: a transaction has not ended: %w", err)
+}
+
+// end is for who has the turn, and keeps it until it is done.
+func (t *transactor) end() {
+	t.kill()
 	if t.client != nil {
 		t.discard()
 	}

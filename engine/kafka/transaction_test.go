@@ -2,11 +2,15 @@ package kafka_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/kafka"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -74,5 +78,49 @@ func TestTransactionsLeaveNoLag(t *testing.T) {
 	eventually(t, "there is no lag", func() bool {
 		lag, err := s.Lag(within(t))
 		return err == nil && lag == engine.Lag{}
+	})
+}
+
+// A transaction that brokers do not answer does not keep Close past its context.
+func TestCloseDoesNotWaitForATransactionForever(t *testing.T) {
+	c := fake(t)
+	cfg := configOf(c)
+	cfg.Transactions = "shop"
+	e, err := kafka.Open(within(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic := open(t, e, "t")
+	publish(t, topic, event("a", "1"), event("b", "2"))
+	c.Close()
+	published := make(chan error, 1)
+	begun := make(chan struct{})
+	go func() {
+		close(begun)
+		published <- first(topic.Publish(context.Background(), []engine.Record{event("a", "3"), event("b", "4")}))
+	}()
+	<-begun
+	select {
+	case err := <-published:
+		t.Fatalf("Publish without brokers = %v, want it to wait", err)
+	case <-time.After(100 * time.Millisecond): // it waits, and would for ever
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- e.Close(soon(t)) }()
+	select {
+	case err := <-closed:
+		wants(t, err, context.DeadlineExceeded, "transaction")
+	case <-time.After(patience):
+		t.Fatal("Close waits after its context has ended")
+	}
+	select {
+	case err := <-published:
+		wants(t, err, engine.ErrClosed)
+	case <-time.After(patience):
+		t.Fatal("Publish waits after Close")
+	}
+	eventually(t, "what was left of the transaction ends", func() bool {
+		stacks := make([]byte, 8<<20)
+		return !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("kafka.(*transactor).close"))
 	})
 }

@@ -132,7 +132,7 @@ func (c *client) do(ctx context.Context, calls []call) []*goredis.Cmd {
 	c.send(ctx, calls, answers, false)
 	again := false
 	for i, a := range answers {
-		if goredis.HasErrorPrefix(a.Err(), "NOSCRIPT") {
+		if err := a.Err(); err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
 			answers[i] = nil
 			again = true
 		}

@@ -109,6 +109,17 @@ func (c Config) validate() error {
 	return errors.Join(faults...)
 }
 
+// validTimeout is that the client waits for longer than the server does where a read
+// finds nothing. Else it ends the connection each time, and what the server was handing
+// out then comes again only when its lease is over.
+func (c Config) validTimeout() error {
+	o, err := universal(c.URL, c.Options)
+	if err != nil || o.ReadTimeout <= 0 || o.ReadTimeout > 2*c.Poll {
+		return nil
+	}
+	return fmt.Errorf("Options.ReadTimeout %v: must be more than twice Poll, %v, for which reads wait", o.ReadTimeout, c.Poll)
+}
+
 // isCluster is when the client makes a connection to a cluster.
 func isCluster(o *goredis.UniversalOptions) bool {
 	return o != nil && o.MasterName == "" && (o.IsClusterMode || len(o.Addrs) > 1)

@@ -34,6 +34,9 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
+	if err := cfg.validTimeout(); err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
 	c, server, err := connect(ctx, cfg.URL, cfg.Options)
 	if err != nil {
 		return nil, err

@@ -100,6 +100,7 @@ func (s *Subscription) hand(most int) (got []*engine.Delivery, room int) {
 	if s.order != nil && s.order.stale(now) {
 		return nil, n
 	}
+	got = make([]*engine.Delivery, 0, min(n, len(s.ahead)))
 	s.ahead = slices.DeleteFunc(s.ahead, func(h *hold) bool {
 		if now.After(h.until) {
 			return true // it will come again, or has
@@ -260,6 +261,7 @@ func (s *Subscription) readNew(ctx context.Context, me string, room int, wait in
 // entries makes holds of what XREADGROUP answers.
 func (s *Subscription) entries(me string, sent time.Time, reply any) (holds []*hold) {
 	until := sent.Add(s.cfg.Lease)
+	o := newOpener(s.t.e.cfg.Envelope)
 	for _, stream := range list(reply) {
 		pair := list(stream)
 		if len(pair) != 2 {
@@ -270,7 +272,7 @@ func (s *Subscription) entries(me string, sent time.Time, reply any) (holds []*h
 		holds = slices.Grow(holds, len(entries))
 		for _, e := range entries {
 			if e := list(e); len(e) == 2 {
-				holds = append(holds, s.hold(shard, me, text(e[0]), list(e[1]), 1, until))
+				holds = append(holds, s.hold(shard, me, text(e[0]), list(e[1]), 1, until, o))
 			}
 		}
 	}
@@ -341,6 +343,7 @@ func (s *Subscription) scanEvery() time.Duration {
 // taken makes holds of what take.lua answers.
 func (s *Subscription) taken(me string, sent time.Time, answers []*goredis.Cmd, shares []share) (b batch) {
 	var gone []string
+	o := newOpener(s.t.e.cfg.Envelope)
 	for i, a := range answers {
 		if a.Err() != nil {
 			b.err = a.Err()
@@ -355,7 +358,7 @@ func (s *Subscription) taken(me string, sent time.Time, answers []*goredis.Cmd, 
 		}
 		for _, e := range list(r[2]) {
 			if e := list(e); len(e) == 3 {
-				b.holds = append(b.holds, s.hold(shares[i].shard, me, text(e[0]), list(e[1]), number(e[2]), sent.Add(s.cfg.Lease)))
+				b.holds = append(b.holds, s.hold(shares[i].shard, me, text(e[0]), list(e[1]), number(e[2]), sent.Add(s.cfg.Lease), o))
 			}
 		}
 		for _, id := range list(r[3]) {

@@ -35,6 +35,7 @@ type listener struct {
 	// Of Fetch.
 	n       uint64 // names deliveries
 	trouble error
+	opener  *opener
 
 	mu     sync.Mutex
 	handed map[*engine.Delivery]struct{}
@@ -147,7 +148,7 @@ func (l *listener) Fetch(ctx context.Context, max int) ([]*engine.Delivery, erro
 		d := &engine.Delivery{
 			Place: strconv.FormatUint(l.n, 10), Position: "channel " + l.c.channel, Message: &Message{Stream: l.c.channel},
 		}
-		openMessage(d, l.c.p.cfg.Envelope, h.payload)
+		l.opener.message(d, h.payload)
 		all = append(all, d)
 	}
 	return l.hand(all), nil

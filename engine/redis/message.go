@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"github.com/troupe-go/troupe/engine"
 )
@@ -29,26 +30,56 @@ type Message struct {
 	hold *hold
 }
 
-// seal makes a record a message. It copies the record: a call whose context has ended
-// goes on without its caller.
-func seal(e engine.Envelope, r *engine.Record, limit int) ([]byte, error) {
-	if n := r.Size(); n > limit {
-		return nil, fmt.Errorf("%w: %d bytes where Config.MaxRecord is %d", engine.ErrTooLarge, n, limit)
-	}
-	buf := make([]byte, 0, 256+len(r.Data))
-	buf = append(buf, magic...)
-	var fault error
-	body, err := e.Seal(r, func(name, value string) {
-		if name == "" || strings.IndexByte(name, ':') >= 0 || strings.IndexByte(name, '\n') >= 0 {
-			fault = fmt.Errorf("header %q: must have a name without colon and newline", name)
-			return
+// sealer makes messages of the records of one Publish. They lie in one buffer, so they
+// are copies of the records: a call whose context has ended goes on without its caller.
+type sealer struct {
+	envelope engine.Envelope
+	limit    int
+	buf      []byte
+	fault    error
+	set      func(name, value string) // header
+}
+
+// headerRoom is about what the headers add to Record.Size: their names.
+const headerRoom = 160
+
+func newSealer(e engine.Envelope, limit int, records []engine.Record) *sealer {
+	room := 0
+	for i := range records {
+		if n := records[i].Size(); n <= limit {
+			room += n + headerRoom
 		}
-		buf = appendHeader(buf, name, value)
-	})
-	if err = errors.Join(err, fault); err != nil {
-		return nil, err
 	}
-	return append(append(buf, '\n'), body...), nil
+	s := &sealer{envelope: e, limit: limit, buf: make([]byte, 0, room)}
+	s.set = s.header
+	return s
+}
+
+// seal returns a string, which the client can be given by its address, as it can not a
+// slice: that is an allocation less.
+func (s *sealer) seal(r *engine.Record) (string, error) {
+	if n := r.Size(); n > s.limit {
+		return "", fmt.Errorf("%w: %d bytes where Config.MaxRecord is %d", engine.ErrTooLarge, n, s.limit)
+	}
+	from := len(s.buf)
+	s.buf = append(s.buf, magic...)
+	s.fault = nil
+	body, err := s.envelope.Seal(r, s.set)
+	if err = errors.Join(err, s.fault); err != nil {
+		s.buf = s.buf[:from]
+		return "", err
+	}
+	s.buf = append(append(s.buf, '\n'), body...)
+	// Nothing writes to this part of the buffer any more.
+	return unsafe.String(&s.buf[from], len(s.buf)-from), nil
+}
+
+func (s *sealer) header(name, value string) {
+	if name == "" || strings.IndexByte(name, ':') >= 0 || strings.IndexByte(name, '\n') >= 0 {
+		s.fault = fmt.Errorf("header %q: must have a name without colon and newline", name)
+		return
+	}
+	s.buf = appendHeader(s.buf, name, value)
 }
 
 // appendHeader adds a line. A value that would not be one, or look like one that is
@@ -76,33 +107,56 @@ func split(message string) (block, data string) {
 	return block, data
 }
 
+// opener opens messages, one after the other.
+type opener struct {
+	envelope engine.Envelope
+	block    string
+	fields   []any
+	ours     iter.Seq2[string, string] // headers
+	others   iter.Seq2[string, string] // foreign
+}
+
+func newOpener(e engine.Envelope) *opener {
+	o := &opener{envelope: e}
+	o.ours, o.others = o.headers, o.foreign
+	return o
+}
+
 // headers yields what appendHeader has written. A line that is none of ours is left out.
-func headers(block string) iter.Seq2[string, string] {
-	return func(yield func(name, value string) bool) {
-		for len(block) > 0 {
-			var line string
-			line, block, _ = strings.Cut(block, "\n")
-			name, value, found := strings.Cut(line, ": ")
-			if !found {
-				continue
+func (o *opener) headers(yield func(name, value string) bool) {
+	for block := o.block; len(block) > 0; {
+		var line string
+		line, block, _ = strings.Cut(block, "\n")
+		name, value, found := strings.Cut(line, ": ")
+		if !found {
+			continue
+		}
+		if strings.HasPrefix(value, `"`) {
+			if u, err := strconv.Unquote(value); err == nil {
+				value = u
 			}
-			if strings.HasPrefix(value, `"`) {
-				if u, err := strconv.Unquote(value); err == nil {
-					value = u
-				}
-			}
-			if !yield(name, value) {
-				return
-			}
+		}
+		if !yield(name, value) {
+			return
 		}
 	}
 }
 
-// openEntry fills a delivery, which has its Place, from the fields of an entry. Those of
+// foreign yields the fields of others but the data.
+func (o *opener) foreign(yield func(name, value string) bool) {
+	for i := 0; i+1 < len(o.fields); i += 2 {
+		name := text(o.fields[i])
+		if name != fieldData && !yield(strings.ToLower(name), text(o.fields[i+1])) {
+			return
+		}
+	}
+}
+
+// entry fills a delivery, which has its Place, from the fields of an entry. Those of
 // others may have a field for each header and one for the data.
-func openEntry(d *engine.Delivery, e engine.Envelope, fields []any) {
+func (o *opener) entry(d *engine.Delivery, fields []any) {
 	if len(fields) == 2 && text(fields[0]) == fieldEvent {
-		openMessage(d, e, text(fields[1]))
+		o.message(d, text(fields[1]))
 		return
 	}
 	data, found := "", false
@@ -111,28 +165,26 @@ func openEntry(d *engine.Delivery, e engine.Envelope, fields []any) {
 			data, found = text(fields[i+1]), true
 		}
 	}
-	openWith(d, e, func(yield func(name, value string) bool) {
-		for i := 0; i+1 < len(fields); i += 2 {
-			name := text(fields[i])
-			if name != fieldData && !yield(strings.ToLower(name), text(fields[i+1])) {
-				return
-			}
-		}
-	}, data)
+	o.fields = fields
+	o.open(d, o.others, data)
 	if d.Fault != nil && !found {
 		d.Record.Data = asJSON(fields)
 	}
 }
 
-func openMessage(d *engine.Delivery, e engine.Envelope, message string) {
+func (o *opener) message(d *engine.Delivery, message string) {
 	block, data := split(message)
-	openWith(d, e, headers(block), data)
+	o.block = block
+	o.open(d, o.ours, data)
 }
 
-// openWith fills a delivery. One that the envelope cannot open has the bytes of the data.
-func openWith(d *engine.Delivery, e engine.Envelope, names iter.Seq2[string, string], data string) {
-	body := []byte(data)
-	r, err := e.Open(names, body)
+// open fills a delivery. One that the envelope cannot open has the bytes of the data.
+//
+// The data is not copied: the client has made the string for nobody else, and headers
+// are other parts of it.
+func (o *opener) open(d *engine.Delivery, headers iter.Seq2[string, string], data string) {
+	body := unsafe.Slice(unsafe.StringData(data), len(data))
+	r, err := o.envelope.Open(headers, body)
 	if err != nil {
 		r = engine.Record{ID: "redis:" + d.Place, Data: body}
 		d.Fault = err

@@ -110,12 +110,13 @@ func (c *Channel) Publish(ctx context.Context, records []engine.Record) []error 
 	}
 	var calls []call
 	var index []int
+	sealer := newSealer(c.p.cfg.Envelope, c.p.cfg.MaxRecord, records)
 	for i := range records {
 		if c.p.closed.Load() {
 			fail(i, engine.ErrClosed)
 			continue
 		}
-		message, err := seal(c.p.cfg.Envelope, &records[i], c.p.cfg.MaxRecord)
+		message, err := sealer.seal(&records[i])
 		if err != nil {
 			fail(i, err)
 			continue
@@ -165,7 +166,7 @@ func (c *Channel) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (en
 	l := &listener{
 		c: c, limit: cfg.MaxInFlight, ps: ps, what: what,
 		got: make(chan heard), room: make(chan struct{}, 1), closed: make(chan struct{}),
-		handed: map[*engine.Delivery]struct{}{},
+		handed: map[*engine.Delivery]struct{}{}, opener: newOpener(c.p.cfg.Envelope),
 	}
 	l.wg.Go(l.listen)
 	return l, nil

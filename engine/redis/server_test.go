@@ -147,7 +147,11 @@ func streams(t testing.TB, cfg redis.Config) (engine.Topic, string) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = "t" + rand.Text()
 	}
-	c := client(t, cfg.URL)
+	behind := cfg.URL
+	if behind == "" {
+		behind = shared(t)
+	}
+	c := client(t, behind)
 	t.Cleanup(func() {
 		ctx := context.Background()
 		keys, _ := c.Keys(ctx, cfg.Prefix+":*").Result() // a server of the test's own may be gone

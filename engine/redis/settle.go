@@ -25,19 +25,21 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 		return late, fault(s.what+": settle", err)
 	}
 	for i, a := range answers {
-		if a.Err() != nil {
+		switch {
+		case a.Err() == nil:
+			late += s.done(plan.steps[i], a.Val())
+		case groupGone(a.Err()):
+			// There is nothing to be settled any more, which Fetch tells, and to make
+			// room for.
+			late += s.done(plan.steps[i], plan.steps[i].ids())
+		default:
 			if err == nil {
 				err = a.Err()
 			}
 			s.mu.Lock()
 			s.undoStep(plan.steps[i])
 			s.mu.Unlock()
-			continue
 		}
-		late += s.done(plan.steps[i], a.Val())
-	}
-	if groupGone(err) {
-		return late, nil // there is nothing to be settled any more: Fetch tells it
 	}
 	return late, fault(s.what+": settle", err)
 }
@@ -46,6 +48,15 @@ func (s *Subscription) Settle(ctx context.Context, settled []engine.Settlement) 
 type step struct {
 	holds []*hold
 	acks  bool // by XACK, which answers how many; else by the script, which answers which not
+}
+
+// ids is what the script answers when all are late.
+func (st step) ids() any {
+	all := make([]any, len(st.holds))
+	for i, h := range st.holds {
+		all[i] = h.message.ID
+	}
+	return all
 }
 
 // settlePlan is the calls of a Settle.
@@ -80,7 +91,11 @@ func (s *Subscription) plan(settled []engine.Settlement) (p settlePlan) {
 		h.state = isSettling
 		w := &works[h.shard]
 		if settled[i].Verdict != engine.Nack && s.order == nil && !closed && now.Before(h.until) {
-			w.acks = append(w.acks, h.message.ID)
+			if w.acks == nil {
+				w.acks = append(make([]any, 0, 3+len(settled)-i), "XACK", s.t.streams[h.shard], s.cfg.Group)
+				w.ackHolds = make([]*hold, 0, len(settled)-i)
+			}
+			w.acks = append(w.acks, &h.message.ID) // by its address it is not allocated anew
 			w.ackHolds = append(w.ackHolds, h)
 			if h.marked || h.attempt > 1 {
 				w.marks = append(w.marks, h.message.ID)
@@ -114,7 +129,7 @@ func (s *Subscription) plan(settled []engine.Settlement) (p settlePlan) {
 			p.steps = append(p.steps, step{})
 		}
 		if len(w.acks) > 0 {
-			p.calls = append(p.calls, call{args: append([]any{"XACK", stream, s.cfg.Group}, w.acks...)})
+			p.calls = append(p.calls, call{args: w.acks})
 			p.steps = append(p.steps, step{holds: w.ackHolds, acks: true})
 		}
 		for owner, args := range w.checked {

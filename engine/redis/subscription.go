@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,7 +69,10 @@ type hold struct {
 	until  time.Time // its lease lasts at least as long
 	state  holdState
 	marked bool
+	marks  int  // how often it was, if that is known
 	unsure bool // a settlement was sent, and nobody knows whether it has arrived
+
+	marksKnown bool
 }
 
 type holdState uint8
@@ -93,6 +97,7 @@ type reading struct {
 }
 
 const (
+	entryWord  = "entry "
 	modeShared = "shared"
 
 	minPause  = 20 * time.Millisecond
@@ -121,21 +126,22 @@ func (s *Subscription) beside(shard int, what string) string {
 }
 
 // hold makes one of an entry.
-func (s *Subscription) hold(shard int, owner, id string, fields []any, attempt int, until time.Time) *hold {
+func (s *Subscription) hold(shard int, owner, id string, fields []any, attempt int, until time.Time, o *opener) *hold {
 	h := &hold{sub: s, owner: owner, shard: shard, attempt: attempt, until: until}
 	h.message = Message{Stream: s.t.streams[shard], ID: id, hold: h}
 	d := &h.delivery
 	d.Attempt = attempt
 	d.Message = &h.message
-	d.Place = id
+	place := id
 	if len(s.t.streams) > 1 {
-		d.Place = strconv.Itoa(shard) + "/" + id
+		place = strconv.Itoa(shard) + "/" + id
 	}
-	d.Position = "entry " + d.Place
+	d.Position = entryWord + place
+	d.Place = d.Position[len(entryWord):]
 	ms, seq, _ := strings.Cut(id, "-")
 	h.ms, _ = strconv.ParseUint(ms, 10, 64) // the server's own
 	h.seq, _ = strconv.ParseUint(seq, 10, 64)
-	openEntry(d, s.t.e.cfg.Envelope, fields)
+	o.entry(d, fields)
 	return h
 }
 
@@ -164,7 +170,10 @@ func (s *Subscription) Lag(ctx context.Context) (engine.Lag, error) {
 	return lag, fault(s.what+": lag", err)
 }
 
-// Mark implements engine.Marker. A mark is as durable as records are.
+// Mark implements engine.Marker. A mark is as durable as records are. It may be repeated
+// after an error, also one after which nobody knows whether the server has it: how often
+// the record was marked before is read once, and what is written is a number and not one
+// more.
 func (s *Subscription) Mark(ctx context.Context, d *engine.Delivery) (int, error) {
 	h := s.holdOf(d)
 	if h == nil {
@@ -173,10 +182,32 @@ func (s *Subscription) Mark(ctx context.Context, d *engine.Delivery) (int, error
 	s.mu.Lock()
 	h.marked = true
 	s.mu.Unlock()
-	n, err := within(ctx, func() (int64, error) {
-		return s.client().HIncrBy(ctx, s.beside(h.shard, "marks"), h.message.ID, 1).Result()
-	})
-	return max(0, int(n)-1), fault(s.what+": mark", err)
+	before, err := within(ctx, func() (int, error) { return s.mark(ctx, h) })
+	return before, fault(s.what+": mark", err)
+}
+
+func (s *Subscription) mark(ctx context.Context, h *hold) (int, error) {
+	key := s.beside(h.shard, "marks")
+	s.mu.Lock()
+	before, known := h.marks, h.marksKnown
+	s.mu.Unlock()
+	if !known {
+		n, err := s.client().HGet(ctx, key, h.message.ID).Int()
+		if err != nil && !errors.Is(err, goredis.Nil) {
+			return 0, err
+		}
+		before = n
+		s.mu.Lock()
+		h.marks, h.marksKnown = n, true
+		s.mu.Unlock()
+	}
+	if err := s.client().HSet(ctx, key, h.message.ID, before+1).Err(); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	h.marks = before + 1
+	s.mu.Unlock()
+	return before, nil
 }
 
 // holdOf is nil for a delivery of somebody else's.

@@ -81,58 +81,35 @@ func (t *Topic) Publish(ctx context.Context, records []engine.Record) []error {
 		}
 		errs[i] = fault("topic "+t.name+": record "+records[i].ID, err)
 	}
-	calls := make([]call, 0, len(records))
-	index := make([]int, 0, len(records))
+	a := t.newAdds(ctx, records)
 	for i := range records {
 		if t.e.closed.Load() {
 			fail(i, engine.ErrClosed)
-			continue
-		}
-		message, err := seal(t.e.cfg.Envelope, &records[i], t.e.cfg.MaxRecord)
-		if err != nil {
+		} else if err := a.add(ctx, i, &records[i]); err != nil {
 			fail(i, err)
-			continue
 		}
-		calls = append(calls, t.add(&records[i], message))
-		index = append(index, i)
 	}
-	if len(calls) == 0 {
+	if len(a.index) == 0 {
 		return errs
 	}
-	answers, err := within(ctx, func() ([]*goredis.Cmd, error) { return t.e.client.do(ctx, calls), nil })
+	answers, err := within(ctx, func() ([]goredis.Cmder, error) { return a.send(ctx), nil })
 	if err != nil {
 		// Nobody has said that they were stored, nor that they were not.
-		for _, i := range index {
+		for _, i := range a.index {
 			fail(i, errors.Join(engine.ErrUnavailable, err))
 		}
 		return errs
 	}
-	for n, a := range answers {
+	for n, answer := range answers {
 		// A nil is a record that was there already.
-		if err := a.Err(); err != nil && !errors.Is(err, goredis.Nil) {
+		if err := answer.Err(); err != nil && !errors.Is(err, goredis.Nil) {
 			if cause := context.Cause(ctx); cause != nil {
 				err = errors.Join(engine.ErrUnavailable, cause, err)
 			}
-			fail(index[n], err)
+			fail(a.index[n], err)
 		}
 	}
 	return errs
-}
-
-func (t *Topic) add(r *engine.Record, message []byte) call {
-	stream := t.streams[t.shard(r)]
-	cfg := &t.e.cfg
-	if cfg.Dedup > 0 {
-		return call{
-			script: addScript,
-			keys:   []string{stream, stream + ":id:" + r.ID},
-			args:   []any{cfg.Dedup.Milliseconds(), cfg.MaxLen, fieldEvent, message},
-		}
-	}
-	if cfg.MaxLen > 0 {
-		return call{args: []any{"XADD", stream, "MAXLEN", "~", cfg.MaxLen, "*", fieldEvent, message}}
-	}
-	return call{args: []any{"XADD", stream, "*", fieldEvent, message}}
 }
 
 func (t *Topic) group(name string) string { return fmt.Sprintf("topic %s: group %s", t.name, name) }

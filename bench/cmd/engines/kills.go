@@ -35,7 +35,7 @@ func (r *run) killed(ctx context.Context) error {
 		return err
 	}
 	s := &r.section
-	s.line("## Killed\n\nkill -9 under load, at any moment. What was acknowledged to its publisher has to be handled; at least once allows it to be handled again: " +
+	s.line("## Killed processes\n\nkill -9 under load, at any moment. What was acknowledged to its publisher has to be handled; at least once allows it to be handled again: " +
 		"each fetch in hand, and what was settled just before. The pause is the longest between two acknowledgments around the death of a node: the time to recover.")
 	s.table("what", "kills", "acknowledged", "lost", "handled again", "longest pause")
 	for _, k := range killTests {

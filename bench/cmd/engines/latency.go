@@ -23,7 +23,7 @@ var ways = []way{
 func (r *run) latency(ctx context.Context) error {
 	const module, p50, p99, late = "bench/engines", "p50-ns", "p99-ns", "late-%"
 	s := &r.section
-	s.line("## Latency\n\nFrom just before Publish to the handler, at a steady rate, 8 publishers that wait for their acknowledgments. Ours is a topic on the engine with a subscriber, " +
+	s.line("## Latency on engines\n\nFrom just before Publish to the handler, at a steady rate, 8 publishers that wait for their acknowledgments. Ours is a topic on the engine with a subscriber, " +
 		"`topics.Open` with `Config{Engine: e}`; bare is the client alone. The target is a p50 within 50 µs of the bare client's. " +
 		"\"late\" is how many publications began 10 ms or more behind their schedule: above a few per cent the machine was too busy for the row to say anything.")
 	s.table("engine", "events/s", "bare p50", "ours p50", "ours more", "bare p99", "ours p99", "late, bare and ours", "p50 within 50 µs")

@@ -86,7 +86,7 @@ type size struct {
 
 func (r *run) sizes(ctx context.Context) error {
 	s := &r.section
-	s.line("## Size\n\nA program with one topic, one publication and one subscriber, built with `go build` and with `-ldflags '-s -w'`, and the modules that it is linked from beside its own.")
+	s.line("## Size of engines\n\nA program with one topic, one publication and one subscriber, built with `go build` and with `-ldflags '-s -w'`, and the modules that it is linked from beside its own.")
 	s.table("engine", "program", "more", "stripped", "more", "modules", "more")
 	var base size
 	for i, p := range programs {

@@ -77,7 +77,7 @@ var contests = []contest{
 
 func (r *run) throughput(ctx context.Context) error {
 	s := &r.section
-	s.line("## Throughput\n\nBy the engine's own port, so what a topic adds (a mailbox, a codec) is not in it. Ratios are ours to theirs: of events/s more is better, of processor time less.")
+	s.line("## Throughput on engines\n\nBy the engine's own port, so what a topic adds (a mailbox, a codec) is not in it. Ratios are ours to theirs: of events/s more is better, of processor time less.")
 	for _, c := range contests {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

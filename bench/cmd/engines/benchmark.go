@@ -54,39 +54,39 @@ func pattern(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// parse reads the metrics of the one benchmark of that name. A module may call events
+// result is what a benchmark ends its output with: how often, and its metrics.
+var result = regexp.MustCompile(`(?m)\s\d+\t\s*(\S+ ns/op.*)$`)
+
+// parse reads the metrics of the one benchmark of that name. What a benchmark or its
+// libraries print may stand between the name and the metrics. A module may call events
 // msg or record, and what one of them takes op.
 func parse(out, name string) (map[string]float64, error) {
-	var found map[string]float64
-	for line := range strings.Lines(out) {
-		fields := strings.Fields(line)
-		if len(fields) < 4 || strings.TrimRight(fields[0], "0123456789") != name+"-" && fields[0] != name {
-			continue
-		}
-		if found != nil {
-			return nil, fmt.Errorf("%s: there are two", name)
-		}
-		found = map[string]float64{}
-		for i := 2; i+1 < len(fields); i += 2 {
-			v, err := strconv.ParseFloat(fields[i], 64)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %q is no figure", name, fields[i])
-			}
-			unit := fields[i+1]
-			switch unit {
-			case "msg/s", "records/s":
-				unit = rate
-			case "cpu-ns/op", "cpu-ns/msg", "cpu-ns/record":
-				unit = cpu
-			}
-			found[unit] = v
-		}
-	}
-	if found == nil && strings.Contains(out, "SKIP") {
+	at := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `(-\d+)?\s`).FindStringIndex(out)
+	if at == nil && strings.Contains(out, "SKIP") {
 		return nil, fmt.Errorf("%s: %w: %s", name, errSkipped, tail(out))
 	}
-	if found == nil {
+	if at == nil {
 		return nil, fmt.Errorf("%s: there is no such benchmark: %s", name, tail(out))
+	}
+	lines := result.FindStringSubmatch(out[at[0]:])
+	if lines == nil {
+		return nil, fmt.Errorf("%s: has no figures: %s", name, tail(out))
+	}
+	found := map[string]float64{}
+	fields := strings.Fields(lines[1])
+	for i := 0; i+1 < len(fields); i += 2 {
+		v, err := strconv.ParseFloat(fields[i], 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q is no figure in %q", name, fields[i], lines[1])
+		}
+		unit := fields[i+1]
+		switch unit {
+		case "msg/s", "records/s":
+			unit = rate
+		case "cpu-ns/op", "cpu-ns/msg", "cpu-ns/record":
+			unit = cpu
+		}
+		found[unit] = v
 	}
 	if _, ok := found[rate]; !ok && found["ns/op"] > 0 {
 		found[rate] = 1e9 / found["ns/op"]
@@ -99,19 +99,19 @@ type samples map[string]map[string]map[int]float64
 
 func (s samples) of(name, unit string) map[int]float64 { return s[name][unit] }
 
-// interleave runs benchmarks in turn, in an order that rotates. One that fails is left
-// out from there on, and what it gave before is kept.
+// interleave runs benchmarks in turn, in an order that rotates. What fails is told and
+// has no figure of that run; one that fails twice is left out from there on.
 func (r *run) interleave(ctx context.Context, all []benchmark) samples {
-	got, failed := samples{}, map[string]bool{}
+	got, failed := samples{}, map[string]int{}
 	for rep := range r.reps {
 		for i := range all {
 			b := all[(i+rep)%len(all)]
-			if failed[b.name] || ctx.Err() != nil {
+			if failed[b.name] > 1 || ctx.Err() != nil {
 				continue
 			}
 			metrics, err := r.once(ctx, b)
 			if err != nil {
-				failed[b.name] = true
+				failed[b.name]++
 				r.fault("%s, run %d: %v", b.module, rep+1, err)
 				continue
 			}

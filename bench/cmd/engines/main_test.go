@@ -15,6 +15,10 @@ import (
 const printed = `goos: linux
 BenchmarkPublish/bare,_headers-2   	   50000	      1500 ns/op	       900.5 cpu-ns/record	    666666 records/s	     120 B/op
 BenchmarkPublish/bare-2   	   50000	      1000 ns/op
+BenchmarkWatermill
+[watermill] error closing: i/o timeout read/write 3 4
+   50000	     25000 ns/op	     40000 msg/s
+BenchmarkSilent-2
 PASS
 `
 
@@ -26,6 +30,13 @@ func TestParse(t *testing.T) {
 	got, err = parse(printed, "BenchmarkPublish/bare")
 	if err != nil || got[rate] != 1e6 {
 		t.Errorf("parse = %v, %v, want a million events/s of 1000 ns/op", got, err)
+	}
+	got, err = parse(printed, "BenchmarkWatermill")
+	if err != nil || got[rate] != 40000 {
+		t.Errorf("parse = %v, %v, want the figures behind what else was printed", got, err)
+	}
+	if _, err := parse(printed, "BenchmarkSilent"); err == nil || !strings.Contains(err.Error(), "no figures") {
+		t.Errorf("parse of one without figures = %v, want an error", err)
 	}
 	if _, err := parse(printed, "BenchmarkConsume"); err == nil || !strings.Contains(err.Error(), "no such benchmark") {
 		t.Errorf("parse of another = %v, want an error", err)

@@ -30,7 +30,19 @@ var contests = []contest{
 		ours: "BenchmarkOurs",
 		theirs: []rival{{"bare client, with IDs", "BenchmarkBareDedup"}, {"bare client", "BenchmarkBare"},
 			{"Watermill's adapter", "BenchmarkWatermill"}, {"Watermill's adapter, beta", "BenchmarkWatermillBeta"}},
-		targets: []target{{"BenchmarkWatermill", 2}, {"BenchmarkBareDedup", 0.8}},
+		targets: []target{{"BenchmarkWatermill", 2}, {"BenchmarkWatermillBeta", 2}, {"BenchmarkBareDedup", 0.8}},
+	},
+	{
+		title: "NATS JetStream, publish", module: "engine/nats/bench", events: 50_000,
+		note: "Both with IDs that are stored once; the bare client has up to 4096 on their way, ours four batches of 256.",
+		ours: "BenchmarkPublish/ours", theirs: []rival{{"bare client, with IDs", "BenchmarkPublish/bare"}},
+		targets: []target{{"BenchmarkPublish/bare", 0.8}},
+	},
+	{
+		title: "NATS JetStream, consume", module: "engine/nats/bench", events: 50_000,
+		note: "The bare client acknowledges each and waits for no answer; ours waits for one with each batch.",
+		ours: "BenchmarkConsume/ours", theirs: []rival{{"bare client", "BenchmarkConsume/bare"}},
+		targets: []target{{"BenchmarkConsume/bare", 0.8}},
 	},
 	{
 		title: "Redis Streams, end to end", module: "engine/redis", server: "TROUPE_REDIS", events: 50_000,
@@ -91,7 +103,10 @@ func (r *run) throughput(ctx context.Context) error {
 			all = append(all, benchmark{c.module, t.name, r.few(c.events)})
 		}
 		got := r.interleave(ctx, all)
-		s.line("### %s\n\n%s", c.title, c.note)
+		s.line("### %s", c.title)
+		if c.note != "" {
+			s.line("%s", c.note)
+		}
 		s.table("", "events/s", "processor time/event", "ours: events/s ×", "ours: processor time ×", "target")
 		s.row("Troupe", values(got.of(c.ours, rate)).show(whole), values(got.of(c.ours, cpu)).show(micros2), "", "", "")
 		for _, t := range c.theirs {

@@ -52,7 +52,7 @@ func TestParse(t *testing.T) {
 // Every benchmark that the command names is in the module that it names.
 func TestWhatIsRunIsThere(t *testing.T) {
 	for _, c := range contests {
-		for _, name := range append([]rival{{"", c.ours}}, c.theirs...) {
+		for _, name := range append([]rival{{"", c.ours, 0}}, c.theirs...) {
 			top, _, _ := strings.Cut(name.name, "/")
 			if !declared(t, c.module, "func "+top+"(") {
 				t.Errorf("%s has no %s", c.module, top)

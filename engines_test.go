@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,35 @@ func TestEnginesDocShowsWhatTheSuiteHasFound(t *testing.T) {
 		return
 	}
 	t.Errorf("docs/engines.md: the table is not that of the files; TROUPE_CAPS=write go test . -run Engines writes it. Want\n%s", want)
+}
+
+// TestGuidesReferToFigures holds that what docs/scale.md and docs/engines.md name as
+// their evidence is a heading of bench/RESULTS.md, and that each step of scale.md has
+// some.
+func TestGuidesReferToFigures(t *testing.T) {
+	link := regexp.MustCompile(`\.\./bench/RESULTS\.md#([a-z0-9-]+)`)
+	anchors := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(read(t, "bench/RESULTS.md"), -1) {
+		name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		anchors[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	for _, guide := range []string{"docs/scale.md", "docs/engines.md"} {
+		found := link.FindAllStringSubmatch(read(t, guide), -1)
+		if len(found) == 0 {
+			t.Errorf("%s refers to no figures", guide)
+		}
+		for _, m := range found {
+			if !anchors[m[1]] {
+				t.Errorf("%s refers to %s, which is no heading of bench/RESULTS.md: cd bench && go run ./cmd/engines", guide, m[0])
+			}
+		}
+	}
+	_, steps, _ := strings.Cut(read(t, "docs/scale.md"), "\n## ")
+	for i, step := range strings.Split(steps, "\n## ")[:5] {
+		if !link.MatchString(step) {
+			t.Errorf("docs/scale.md: step %d refers to no figure", i+1)
+		}
+	}
 }
 
 func capabilities(t *testing.T) string {

@@ -1,8 +1,8 @@
 // Command letters measures dead letters: how fast a store in a file takes them, what a page
 // costs in each filter, what the console answers, a redrive, and processes that are killed. It
-// writes LETTERS.md.
+// writes its section of RESULTS.md.
 //
-//	go run ./cmd/letters [-letters 1000000] [-kills 50] [-dir /tmp] [-quick] [-out LETTERS.md]
+//	go run ./cmd/letters [-letters 1000000] [-kills 50] [-dir /tmp] [-quick] [-out RESULTS.md]
 //
 // With a million letters it takes under ten minutes on a machine that does nothing else, and
 // 4 GB of disk in -dir, which has to be a real disk: every Add waits for it. It exits with 1 if
@@ -17,6 +17,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"time"
+
+	"github.com/troupe-go/troupe/bench/internal/paper"
 )
 
 // run is one run of the command.
@@ -46,7 +48,7 @@ func measure(ctx context.Context) error {
 	kills := flag.Int("kills", 50, "processes that are killed while they add letters")
 	dir := flag.String("dir", os.TempDir(), "where files are made, on a real disk")
 	quick := flag.Bool("quick", false, "20,000 letters and a tenth of the time: to see that it works")
-	out := flag.String("out", "LETTERS.md", "report to write")
+	out := flag.String("out", "RESULTS.md", "paper of which to write a section")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return fmt.Errorf("argument %q: unexpected", flag.Arg(0))
@@ -70,7 +72,7 @@ func measure(ctx context.Context) error {
 		}
 	}
 	r.out.line("Took %v.", time.Since(r.began).Round(time.Second))
-	if err := os.WriteFile(*out, r.out.Bytes(), 0o644); err != nil {
+	if err := paper.Write(*out, paper.Letters, r.out.Bytes()); err != nil {
 		return err
 	}
 	r.say("wrote %s", *out)

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/troupe-go/troupe/bench"
+	"github.com/troupe-go/troupe/bench/internal/paper"
 )
 
 // environment is what a figure depends on beside the code.
@@ -24,40 +22,12 @@ type environment struct {
 func describe() environment {
 	command := strings.Join(append([]string{"go run ./cmd/report"}, os.Args[1:]...), " ")
 	return environment{
-		machine: fmt.Sprintf("%s, %d logical CPUs, GOMAXPROCS %d, %s/%s, %s",
-			cpu(), runtime.NumCPU(), runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH, runtime.Version()),
-		commit:   commit(),
+		machine:  paper.Machine(),
+		commit:   paper.Commit(),
 		command:  command,
-		date:     time.Now().UTC().Format("2006-01-02"),
+		date:     paper.Date(),
 		versions: versions(),
 	}
-}
-
-func cpu() string {
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(info)) {
-		if key, value, _ := strings.Cut(line, ":"); strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	if name, err := exec.Command("sysctl", "-n", "machdep.cpu.brand_string").Output(); err == nil {
-		return strings.TrimSpace(string(name))
-	}
-	return "unknown CPU"
-}
-
-// commit is the revision of the working tree; the files that this command writes do not make it dirty.
-func commit() string {
-	revision, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
-	if err != nil {
-		return "none"
-	}
-	changes, err := exec.Command("git", "status", "--porcelain", "--", ":(top)",
-		":(top,exclude)bench/RESULTS.md", ":(top,exclude)bench/results.csv", ":(top,exclude)bench/plots").Output()
-	if err != nil || len(changes) > 0 {
-		return strings.TrimSpace(string(revision)) + " (dirty)"
-	}
-	return strings.TrimSpace(string(revision))
 }
 
 func versions() map[string]string {

@@ -1,5 +1,5 @@
 // Command report runs every library through every cell and Troupe along every curve, interleaved, and writes
-// RESULTS.md, results.csv and plots/*.svg.
+// its section of RESULTS.md, results.csv and plots/*.svg.
 //
 //	go run ./cmd/report [-reps 10] [-quick] [-rivals kelindar,watermill] [-scenarios throughput,payload]
 //		[-cells 1x10,4x1,64] [-out RESULTS.md]
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/troupe-go/troupe/bench"
+	"github.com/troupe-go/troupe/bench/internal/paper"
 )
 
 func main() {
@@ -33,7 +34,7 @@ func run() error {
 	rivals := flag.String("rivals", "", "comma separated libraries to run beside the channel and Troupe (default all)")
 	scenarios := flag.String("scenarios", "", "comma separated scenarios and curves to run (default all)")
 	cells := flag.String("cells", "", "comma separated cells, and points of curves, to run (default all)")
-	out := flag.String("out", "RESULTS.md", "report to write; results.csv and plots go beside it")
+	out := flag.String("out", "RESULTS.md", "paper of which to write a section; results.csv and plots go beside it")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return fmt.Errorf("argument %q: unexpected", flag.Arg(0))
@@ -131,7 +132,7 @@ func (s *series) write(out string) error {
 		return err
 	}
 	errs := []error{
-		os.WriteFile(out, s.markdown(), 0o644),
+		paper.Write(out, paper.InProcess, s.markdown()),
 		os.WriteFile(filepath.Join(dir, "results.csv"), s.csv(), 0o644),
 	}
 	for name, svg := range plots {

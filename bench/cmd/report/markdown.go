@@ -38,7 +38,7 @@ func (s *series) markdown() []byte {
 }
 
 func (s *series) heading(b *bytes.Buffer) {
-	fmt.Fprintf(b, "# Results\n\nWritten by `%s`; do not edit. How it works: [README.md](README.md).\n\n", s.env.command)
+	fmt.Fprintf(b, "# In process\n\nWritten by `%s`; do not edit. How it works: [README.md](README.md).\n\n", s.env.command)
 	if s.share < 1 {
 		fmt.Fprintf(b, "**Quick run with %v of the time: it shows that everything works; do not compare its figures.**\n\n", s.share)
 	}

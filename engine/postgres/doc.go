@@ -33,18 +33,20 @@
 //
 // # The outbox
 //
-// [Topic.PublishTx] publishes in a transaction of the caller's: consumers of the topic
-// get the record if it commits. If they listen elsewhere, [Engine.Outbox] stores what a
-// transaction publishes and [Outbox.Relay] carries it to any other engine:
+// [PublishTx] publishes in a transaction of the caller's: consumers of the topic get the
+// event if it commits. If they are on another engine, [Engine.Outbox] takes that one's
+// place: it stores what is published, and [Outbox.Relay] carries it there, as a
+// subscriber of the runtime.
 //
-//	box, err := pg.Outbox(ctx, "orders.placed", topicOfNATS, postgres.OutboxConfig{})
-//	go box.Relay(ctx) // until ctx ends; in every process, one at a time does the work
+//	box := pg.Outbox(nats)
+//	orders, err := topics.Open[OrderPlaced](rt, "orders.placed", topics.Config{Engine: box})
+//	relay, err := box.Relay(rt, "orders.placed") // in any process that should do the work
 //
 //	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 //		if _, err := tx.Exec(ctx, "INSERT INTO orders ..."); err != nil {
 //			return err
 //		}
-//		return box.PublishTx(ctx, tx, record)
+//		return postgres.PublishTx(ctx, tx, orders, OrderPlaced{ID: 1})
 //	})
 //
 // # In SQL

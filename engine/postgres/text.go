@@ -32,21 +32,22 @@ func headersToJSON(headers map[string]string) ([]byte, error) {
 	if len(headers) == 0 {
 		return nil, nil
 	}
-	clean := true
+	return json.Marshal(mapText(headers, toText))
+}
+
+// mapText returns headers with f of their names and values: headers themselves, if that
+// changes nothing.
+func mapText(headers map[string]string, f func(string) string) map[string]string {
 	for name, value := range headers {
-		if toText(name) != name || toText(value) != value {
-			clean = false
-			break
+		if f(name) != name || f(value) != value {
+			mapped := make(map[string]string, len(headers))
+			for name, value := range headers {
+				mapped[f(name)] = f(value)
+			}
+			return mapped
 		}
 	}
-	if !clean {
-		coded := make(map[string]string, len(headers))
-		for name, value := range headers {
-			coded[toText(name)] = toText(value)
-		}
-		headers = coded
-	}
-	return json.Marshal(headers)
+	return headers
 }
 
 // headersFromJSON takes what people have written, too: a value that is not a string
@@ -70,11 +71,5 @@ func headersFromJSON(doc []byte) map[string]string {
 			headers[name] = s
 		}
 	}
-	for name, value := range headers {
-		if strings.HasPrefix(name, hexMark) || strings.HasPrefix(value, hexMark) {
-			delete(headers, name)
-			headers[fromText(name)] = fromText(value)
-		}
-	}
-	return headers
+	return mapText(headers, fromText)
 }

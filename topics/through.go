@@ -12,9 +12,9 @@ import (
 )
 
 // PublishThrough publishes on a topic on an engine by a way of the caller's: as in a
-// transaction of a database, for which engine/postgres has PublishTx. Everything is as
-// in [Topic.Publish], the codec, the key, IDs and headers, what stands around
-// publications, but that store is given the records, in order, and the engine's topic.
+// transaction of a database, as engine/postgres/outbox does. Everything is as in
+// [Topic.Publish], the codec, the key, IDs and headers, what stands around publications,
+// but that store is given the records, in order, and the engine's topic.
 // It stores all or none, and its error is that of the publication. metas is nil, or has
 // one for each event; with it, PublishThrough inherits as [Topic.PublishWith] does.
 //

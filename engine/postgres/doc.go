@@ -1,5 +1,5 @@
 // Package postgres keeps topics in PostgreSQL (13 or newer): an [engine.Engine] on pgx for
-// those who have a database already, and the transactional outbox.
+// those who have a database already.
 //
 //	e, err := postgres.Open(ctx, postgres.Config{URL: "postgres://app@db/shop"})
 //	orders, err := topics.Open[OrderPlaced](rt, "orders.placed", topics.Config{Engine: e})
@@ -31,23 +31,10 @@
 // Attributes of events are columns, by the names of CloudEvents, so there is no
 // envelope and no message that cannot be opened.
 //
-// # The outbox
+// # In a transaction of your own
 //
-// [PublishTx] publishes in a transaction of the caller's: consumers of the topic get the
-// event if it commits. If they are on another engine, [Engine.Outbox] takes that one's
-// place: it stores what is published, and [Outbox.Relay] carries it there, as a
-// subscriber of the runtime.
-//
-//	box := pg.Outbox(nats)
-//	orders, err := topics.Open[OrderPlaced](rt, "orders.placed", topics.Config{Engine: box})
-//	relay, err := box.Relay(rt, "orders.placed") // in any process that should do the work
-//
-//	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-//		if _, err := tx.Exec(ctx, "INSERT INTO orders ..."); err != nil {
-//			return err
-//		}
-//		return postgres.PublishTx(ctx, tx, orders, OrderPlaced{ID: 1})
-//	})
+// [Topic.PublishTx] takes records in a transaction of the caller's. Package outbox does so
+// for events of topics, and carries what is published so to any other engine.
 //
 // # In SQL
 //

@@ -14,18 +14,15 @@ import (
 	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/engine/enginetest"
 	"github.com/troupe-go/troupe/engine/postgres"
+	"github.com/troupe-go/troupe/engine/postgres/internal/turn"
 )
 
-// childEnv says what a child process does until it is killed.
-const childEnv = "TROUPE_POSTGRES_CHILD"
-
 func TestMain(m *testing.M) {
-	if what := os.Getenv(childEnv); what != "" {
-		child(what)
-		return
-	}
 	if os.Getenv("TROUPE_ENGINETEST_CHILD") != "" {
 		enginetest.Main(m, openSuite)
+	}
+	if err := turn.Take(); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -1,4 +1,4 @@
-package postgres
+package outbox
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/postgres"
 )
 
 // outboxPrefix is what the name of a topic begins with whose records are on their way.
@@ -15,22 +16,22 @@ const outboxPrefix = "outbox."
 
 // Outbox is the transactional outbox of the topics of another engine, as an engine in
 // its place: what is published is stored in PostgreSQL, in a transaction of the
-// caller's with [PublishTx], and a relay carries it to the other engine, where
+// caller's with [Publish], and a relay carries it to the other engine, where
 // subscribers are. Methods are safe for concurrent use.
 type Outbox struct {
-	pg *Engine
+	pg *postgres.Engine
 	to engine.Engine
 }
 
 var _ engine.Engine = (*Outbox)(nil)
 
-// Outbox puts an outbox before the topics of another engine. Each topic needs an
+// New puts an outbox in pg before the topics of another engine. Each topic needs an
 // [Outbox.Relay], in one process or in many.
 //
-// Publish stores its events here as well, so that PublishTx and Publish keep one order,
-// and the other engine may be away. FromNow of a subscriber begins with what reaches the
+// Publish stores its events here as well, so that both ways of publishing keep one
+// order, and the other engine may be away. FromNow of a subscriber begins with what reaches the
 // other engine after Subscribe, which may have been published before.
-func (e *Engine) Outbox(to engine.Engine) *Outbox { return &Outbox{e, to} }
+func New(pg *postgres.Engine, to engine.Engine) *Outbox { return &Outbox{pg, to} }
 
 // Name implements [engine.Engine]. It is that of the engine of subscribers.
 func (o *Outbox) Name() string { return o.to.Name() }
@@ -63,7 +64,7 @@ func (o *Outbox) Close(context.Context) error { return nil }
 // outboxTopic is subscribed to there and published on here.
 type outboxTopic struct {
 	engine.Topic
-	from *Topic
+	from *postgres.Topic
 }
 
 // Caps implements [engine.Topic]. Each is what both can do; a repetition is seen as
@@ -80,12 +81,12 @@ func (t *outboxTopic) Publish(ctx context.Context, records []engine.Record) []er
 	return t.from.Publish(ctx, records)
 }
 
-// PublishTx stores the records for the relay; see [Topic.PublishTx].
+// PublishTx stores the records for the relay; see [postgres.Topic.PublishTx].
 func (t *outboxTopic) PublishTx(ctx context.Context, tx pgx.Tx, records ...engine.Record) error {
 	if limit := t.Caps().MaxRecord; limit > 0 {
 		for i := range records {
 			if size := records[i].Size(); size > limit {
-				return fmt.Errorf("postgres: %w: record %s of %d bytes, the destination takes %d", engine.ErrTooLarge, records[i].ID, size, limit)
+				return fmt.Errorf("outbox: %w: record %s of %d bytes, the destination takes %d", engine.ErrTooLarge, records[i].ID, size, limit)
 			}
 		}
 	}

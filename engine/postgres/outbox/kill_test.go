@@ -1,4 +1,4 @@
-package postgres_test
+package outbox_test
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/engine/postgres"
+	"github.com/troupe-go/troupe/engine/postgres/outbox"
 	"github.com/troupe-go/troupe/runtime"
 	"github.com/troupe-go/troupe/topics"
 	"github.com/troupe-go/troupe/troupetest"
@@ -45,10 +46,10 @@ func child(schemas string) {
 	fail(err)
 	rt, err := runtime.New(runtime.Config{})
 	fail(err)
-	box := e.Outbox(to)
+	box := outbox.New(e, to)
 	orders, err := topics.Open[order](rt, "orders", topics.Config{Engine: box, Key: orderKey})
 	fail(err)
-	_, err = box.Relay(rt, "orders", postgres.RelayConfig{Batch: 5, Lease: killLease})
+	_, err = box.Relay(rt, "orders", outbox.RelayConfig{Batch: 5, Lease: killLease})
 	fail(err)
 	var say sync.Mutex
 	var work sync.WaitGroup
@@ -59,7 +60,7 @@ func child(schemas string) {
 				id := fmt.Sprintf("%s-%06d", key, i)
 				tx, err := p.Begin(ctx)
 				fail(err)
-				fail(postgres.PublishTxWith(ctx, tx, orders, order{id}, topics.Meta{ID: id}))
+				fail(outbox.PublishWith(ctx, tx, orders, order{id}, topics.Meta{ID: id}))
 				if rand.IntN(4) == 0 {
 					fail(tx.Rollback(ctx))
 					say.Lock()
@@ -113,14 +114,27 @@ func TestKilledInTheMiddleOfTheOutbox(t *testing.T) {
 		}
 	}
 	to := open(t, there)
-	box := open(t, here).Outbox(to)
+	box := outbox.New(open(t, here), to)
 	rt := troupetest.New(t)
-	startRelay(t, rt.Runtime, box, postgres.RelayConfig{Lease: killLease})
-	s := subscribe(t, topic(t, to, "orders"), engine.SubscribeConfig{Group: "g", From: engine.FromOldest})
+	startRelay(t, rt.Runtime, box, outbox.RelayConfig{Lease: killLease})
+	arrivals, err := to.Topic(t.Context(), "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := arrivals.Subscribe(t.Context(), engine.SubscribeConfig{Group: "g", From: engine.FromOldest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second)
+	defer cancel()
 	last, missing := map[string]string{}, len(done)
 	arrived := 0
 	for missing > 0 {
-		for _, d := range fetch(t, s, 500) {
+		got, err := s.Fetch(ctx, 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range got {
 			var ev order
 			if err := json.Unmarshal(d.Record.Data, &ev); err != nil || ev.ID != d.Record.ID {
 				t.Fatalf("record %s has %q: %v", d.Record.ID, d.Record.Data, err)
@@ -136,11 +150,16 @@ func TestKilledInTheMiddleOfTheOutbox(t *testing.T) {
 				missing--
 			}
 			arrived++
-			settle(t, s, engine.Ack, d)
+			if _, err := s.Settle(ctx, []engine.Settlement{{Delivery: d}}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if len(never) == 0 || len(done) < 20 {
 		t.Fatalf("%d committed, %d rolled back: too few to say anything", len(done), len(never))
+	}
+	if err := s.Close(ctx); err != nil {
+		t.Error(err)
 	}
 	t.Logf("%d committed and told, %d rolled back, %d arrived", len(done), len(never), arrived)
 }

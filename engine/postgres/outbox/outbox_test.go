@@ -1,4 +1,4 @@
-package postgres_test
+package outbox_test
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/engine/memory"
 	"github.com/troupe-go/troupe/engine/postgres"
+	"github.com/troupe-go/troupe/engine/postgres/outbox"
 	"github.com/troupe-go/troupe/runtime"
 	"github.com/troupe-go/troupe/supervisor"
 	"github.com/troupe-go/troupe/topics"
@@ -96,9 +97,7 @@ var orderKey = topics.KeyOf(order.key)
 
 // quick looks often, for tests without company.
 func quick(t testing.TB) postgres.Config {
-	cfg := config(t)
-	cfg.Poll = 50 * time.Millisecond
-	return cfg
+	return postgres.Config{URL: server(t), Schema: newSchema(t), Poll: 50 * time.Millisecond}
 }
 
 func openOrders(t testing.TB, rt *runtime.Runtime, e engine.Engine) *topics.Topic[order] {
@@ -110,7 +109,7 @@ func openOrders(t testing.TB, rt *runtime.Runtime, e engine.Engine) *topics.Topi
 	return orders
 }
 
-func startRelay(t testing.TB, rt *runtime.Runtime, box *postgres.Outbox, cfg ...postgres.RelayConfig) *runtime.Subscription {
+func startRelay(t testing.TB, rt *runtime.Runtime, box *outbox.Outbox, cfg ...outbox.RelayConfig) *runtime.Subscription {
 	t.Helper()
 	sub, err := box.Relay(rt, "orders", cfg...)
 	if err != nil {
@@ -123,7 +122,7 @@ func startRelay(t testing.TB, rt *runtime.Runtime, box *postgres.Outbox, cfg ...
 func put(t testing.TB, orders *topics.Topic[order], tx pgx.Tx, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
-		if err := postgres.PublishTxWith(t.Context(), tx, orders, order{id}, topics.Meta{ID: id}); err != nil {
+		if err := outbox.PublishWith(t.Context(), tx, orders, order{id}, topics.Meta{ID: id}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -132,9 +131,9 @@ func put(t testing.TB, orders *topics.Topic[order], tx pgx.Tx, ids ...string) {
 func TestTheOutboxCarriesWhatWasCommittedAndNothingElse(t *testing.T) {
 	e, p, to := open(t, quick(t)), pool(t), &elsewhere{}
 	rt := troupetest.New(t)
-	box := e.Outbox(to)
+	box := outbox.New(e, to)
 	orders := openOrders(t, rt.Runtime, box)
-	startRelay(t, rt.Runtime, box, postgres.RelayConfig{Batch: 2})
+	startRelay(t, rt.Runtime, box, outbox.RelayConfig{Batch: 2})
 	first, second, never, third := begin(t, p), begin(t, p), begin(t, p), begin(t, p)
 	put(t, orders, first, "1")
 	put(t, orders, second, "2")
@@ -157,11 +156,11 @@ func TestTheOutboxCarriesWhatWasCommittedAndNothingElse(t *testing.T) {
 	waitFor(t, "3", func() bool { return slices.Equal(to.stored(), []string{"1", "2", "3"}) })
 }
 
-func TestPublishTxIsPublish(t *testing.T) {
+func TestPublishIsPublish(t *testing.T) {
 	e, p := open(t, quick(t)), pool(t)
 	rt := troupetest.New(t)
 	mem := memory.New()
-	box := e.Outbox(mem)
+	box := outbox.New(e, mem)
 	orders := openOrders(t, rt.Runtime, box)
 	startRelay(t, rt.Runtime, box)
 	got := make(chan engine.Record, 10)
@@ -177,12 +176,12 @@ func TestPublishTxIsPublish(t *testing.T) {
 	}
 	published := time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC)
 	tx := begin(t, p)
-	if err := postgres.PublishTxWith(t.Context(), tx, orders, order{"a-1"}, topics.Meta{
+	if err := outbox.PublishWith(t.Context(), tx, orders, order{"a-1"}, topics.Meta{
 		ID: "a-1", PublishedAt: published, Headers: map[string]string{"Tenant": "\xff<x>"},
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := postgres.PublishTx(t.Context(), tx, orders, order{"b-1"}, order{"b-2"}); err != nil {
+	if err := outbox.Publish(t.Context(), tx, orders, order{"b-1"}, order{"b-2"}); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, tx)
@@ -207,43 +206,43 @@ func TestPublishTxIsPublish(t *testing.T) {
 	rt.Idle()
 }
 
-func TestPublishTxRefusesWhatItCannotDo(t *testing.T) {
-	e, p := open(t, config(t)), pool(t)
+func TestPublishRefusesWhatItCannotDo(t *testing.T) {
+	e, p := open(t, quick(t)), pool(t)
 	rt := troupetest.New(t)
 	tx := begin(t, p)
 	defer tx.Rollback(context.Background())
 	onMemory := openOrders(t, rt.Runtime, memory.New())
-	if err := postgres.PublishTx(t.Context(), tx, onMemory, order{"1"}); !errors.Is(err, engine.ErrUnsupported) || !strings.Contains(err.Error(), "Engine.Outbox") {
-		t.Errorf("PublishTx on another engine = %v, want ErrUnsupported and the way", err)
+	if err := outbox.Publish(t.Context(), tx, onMemory, order{"1"}); !errors.Is(err, engine.ErrUnsupported) || !strings.Contains(err.Error(), "outbox.New") {
+		t.Errorf("Publish on another engine = %v, want ErrUnsupported and the way", err)
 	}
 	none, err := topics.Open[order](rt.Runtime, "none")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := postgres.PublishTx(t.Context(), tx, none, order{"1"}); err == nil || !strings.Contains(err.Error(), "in memory") {
-		t.Errorf("PublishTx in memory = %v, want an error", err)
+	if err := outbox.Publish(t.Context(), tx, none, order{"1"}); err == nil || !strings.Contains(err.Error(), "in memory") {
+		t.Errorf("Publish in memory = %v, want an error", err)
 	}
-	small, err := topics.Open[order](rt.Runtime, "small", topics.Config{Engine: e.Outbox(&elsewhere{caps: engine.Caps{MaxRecord: 100}})})
+	small, err := topics.Open[order](rt.Runtime, "small", topics.Config{Engine: outbox.New(e, &elsewhere{caps: engine.Caps{MaxRecord: 100}})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := postgres.PublishTx(t.Context(), tx, small, order{strings.Repeat("x", 101)}); !errors.Is(err, engine.ErrTooLarge) {
-		t.Errorf("PublishTx of too much for the destination = %v, want ErrTooLarge", err)
+	if err := outbox.Publish(t.Context(), tx, small, order{strings.Repeat("x", 101)}); !errors.Is(err, engine.ErrTooLarge) {
+		t.Errorf("Publish of too much for the destination = %v, want ErrTooLarge", err)
 	}
 	direct, err := topics.Open[order](rt.Runtime, "direct", topics.Config{Engine: e})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := postgres.PublishTx(t.Context(), tx, direct, order{"1"}); err != nil {
-		t.Errorf("PublishTx on the engine itself = %v", err)
+	if err := outbox.Publish(t.Context(), tx, direct, order{"1"}); err != nil {
+		t.Errorf("Publish on the engine itself = %v", err)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := postgres.PublishTx(t.Context(), tx, direct, order{"1"}); !errors.Is(err, pgx.ErrTxClosed) {
-		t.Errorf("PublishTx in a transaction that is over = %v, want pgx.ErrTxClosed", err)
+	if err := outbox.Publish(t.Context(), tx, direct, order{"1"}); !errors.Is(err, pgx.ErrTxClosed) {
+		t.Errorf("Publish in a transaction that is over = %v, want pgx.ErrTxClosed", err)
 	}
-	if _, err := e.Outbox(memory.New()).Relay(rt.Runtime, "x", postgres.RelayConfig{Retry: supervisor.Retry{MaxAttempts: 3}}); err == nil {
+	if _, err := outbox.New(e, memory.New()).Relay(rt.Runtime, "x", outbox.RelayConfig{Retry: supervisor.Retry{MaxAttempts: 3}}); err == nil {
 		t.Error("Relay with MaxAttempts = nil, want an error")
 	}
 }
@@ -262,7 +261,7 @@ func TestRefusedRecordIsADeadLetterThatCanBeSentAgain(t *testing.T) {
 				return nil
 			}}
 			rt := troupetest.New(t)
-			box := e.Outbox(to)
+			box := outbox.New(e, to)
 			orders := openOrders(t, rt.Runtime, box)
 			for i := range 5 {
 				id := fmt.Sprintf("a-%d", i)
@@ -278,7 +277,7 @@ func TestRefusedRecordIsADeadLetterThatCanBeSentAgain(t *testing.T) {
 				return len(letters) == 1
 			})
 			l := letters[0]
-			if l.Topic != "outbox.orders" || l.Subscriber != postgres.RelayName || l.Reason != postgres.ReasonRefused || l.EventID != "a-2" || !strings.Contains(l.Error, bad.Error()) {
+			if l.Topic != "outbox.orders" || l.Subscriber != outbox.RelayName || l.Reason != outbox.ReasonRefused || l.EventID != "a-2" || !strings.Contains(l.Error, bad.Error()) {
 				t.Errorf("letter = %+v, want that of a-2, refused", l)
 			}
 			if want := `"data":{"id":"a-2"}`; !strings.Contains(string(l.Payload), want) {
@@ -306,9 +305,9 @@ func TestRelayWaitsForTheDestinationAndForItsOperator(t *testing.T) {
 	away := fmt.Errorf("away: %w", engine.ErrUnauthorized)
 	to := &elsewhere{fail: func(engine.Record) error { return away }}
 	rt := troupetest.New(t)
-	box := e.Outbox(to)
+	box := outbox.New(e, to)
 	orders := openOrders(t, rt.Runtime, box)
-	relay := startRelay(t, rt.Runtime, box, postgres.RelayConfig{Retry: supervisor.Retry{BaseDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond}})
+	relay := startRelay(t, rt.Runtime, box, outbox.RelayConfig{Retry: supervisor.Retry{BaseDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond}})
 	publish := func(id string) {
 		t.Helper()
 		if err := orders.PublishWith(t.Context(), order{id}, topics.Meta{ID: id}); err != nil {
@@ -347,7 +346,7 @@ func TestRelayIsRestartedAndGivesBackAtShutdown(t *testing.T) {
 		return nil
 	}}
 	rt := troupetest.New(t)
-	box := e.Outbox(to)
+	box := outbox.New(e, to)
 	orders := openOrders(t, rt.Runtime, box)
 	relay := startRelay(t, rt.Runtime, box)
 	for _, id := range []string{"1", "2", "3"} {
@@ -372,7 +371,7 @@ func TestRelayIsRestartedAndGivesBackAtShutdown(t *testing.T) {
 	_, _ = rt.Shutdown(ctx) // 4 is not handled in time
 	to.failing(nil)
 	next := troupetest.New(t)
-	startRelay(t, next.Runtime, e.Outbox(to))
+	startRelay(t, next.Runtime, outbox.New(e, to))
 	waitFor(t, "4", func() bool { return slices.Contains(to.stored(), "4") })
 }
 
@@ -390,8 +389,8 @@ func TestManyRelaysCarryEverythingInTheOrderOfItsKey(t *testing.T) {
 	}}
 	e := open(t, cfg)
 	rt := troupetest.New(t)
-	orders := openOrders(t, rt.Runtime, e.Outbox(to))
-	retry := postgres.RelayConfig{Batch: 7, Lease: time.Second, Retry: supervisor.Retry{BaseDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond}}
+	orders := openOrders(t, rt.Runtime, outbox.New(e, to))
+	retry := outbox.RelayConfig{Batch: 7, Lease: time.Second, Retry: supervisor.Retry{BaseDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond}}
 	var work sync.WaitGroup
 	want := make([][]string, 4)
 	for n := range want {
@@ -403,7 +402,7 @@ func TestManyRelaysCarryEverythingInTheOrderOfItsKey(t *testing.T) {
 					return
 				}
 				id := fmt.Sprintf("%d-%03d", n, i)
-				if err := postgres.PublishTxWith(t.Context(), tx, orders, order{id}, topics.Meta{ID: id}); err != nil {
+				if err := outbox.PublishWith(t.Context(), tx, orders, order{id}, topics.Meta{ID: id}); err != nil {
 					t.Error(err)
 				}
 				if rand.IntN(5) == 0 {
@@ -428,7 +427,7 @@ func TestManyRelaysCarryEverythingInTheOrderOfItsKey(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				_, err = own.Outbox(to).Relay(rt, "orders", retry)
+				_, err = outbox.New(own, to).Relay(rt, "orders", retry)
 				if err != nil {
 					t.Error(err)
 				}

@@ -1,4 +1,4 @@
-package postgres
+package outbox
 
 import (
 	"context"
@@ -78,7 +78,7 @@ func (o *Outbox) Relay(rt *runtime.Runtime, topic string, cfg ...RelayConfig) (*
 		c.Batch = relayBatch
 	}
 	if c.Batch < 0 || c.Retry.MaxAttempts != 0 {
-		return nil, fmt.Errorf("postgres: relay %s: RelayConfig.Batch %d: must not be negative, and Retry.MaxAttempts %d: must be 0, since it is without limit",
+		return nil, fmt.Errorf("outbox: relay %s: RelayConfig.Batch %d: must not be negative, and Retry.MaxAttempts %d: must be 0, since it is without limit",
 			topic, c.Batch, c.Retry.MaxAttempts)
 	}
 	c.Retry.MaxAttempts = supervisor.Unlimited
@@ -92,14 +92,14 @@ func (o *Outbox) Relay(rt *runtime.Runtime, topic string, cfg ...RelayConfig) (*
 	defer cancel()
 	to, err := o.to.Open(ctx, topic)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: relay %s: engine %s: %w", topic, o.to.Name(), err)
+		return nil, fmt.Errorf("outbox: relay %s: engine %s: %w", topic, o.to.Name(), err)
 	}
 	from, err := topics.Open[engine.Record](rt, outboxPrefix+topic, topics.Config{
 		Engine: boxed{o.pg}, Codec: recordCodec{},
 		Key: topics.KeyOf(func(r engine.Record) string { return r.Key }),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("postgres: relay %s: %w", topic, err)
+		return nil, fmt.Errorf("outbox: relay %s: %w", topic, err)
 	}
 	sub, err := from.SubscribeBatch(RelayName, (&relay{to, to.Caps().AtomicBatch}).carry, topics.SubscriberConfig{
 		Retry: c.Retry, Group: c.Group,
@@ -108,7 +108,7 @@ func (o *Outbox) Relay(rt *runtime.Runtime, topic string, cfg ...RelayConfig) (*
 		Engine:   topics.ConsumeConfig{From: engine.FromOldest, KeyOrder: true, Lease: c.Lease, MaxCrashes: relayCrashes},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("postgres: relay %s: %w", topic, err)
+		return nil, fmt.Errorf("outbox: relay %s: %w", topic, err)
 	}
 	return sub, nil
 }

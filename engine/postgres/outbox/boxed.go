@@ -1,13 +1,16 @@
-package postgres
+package outbox
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/postgres"
+	"github.com/troupe-go/troupe/engine/postgres/internal/text"
 )
 
 // boxedType is the content type of a record as JSON.
@@ -15,7 +18,7 @@ const boxedType = "application/vnd.troupe.record+json"
 
 // boxed is the engine as the relay sees it: its records have whole records as their
 // data, so that a dead letter has all that there is to send again.
-type boxed struct{ *Engine }
+type boxed struct{ *postgres.Engine }
 
 func (b boxed) Open(ctx context.Context, topic string) (engine.Topic, error) {
 	t, err := b.Topic(ctx, topic)
@@ -25,14 +28,14 @@ func (b boxed) Open(ctx context.Context, topic string) (engine.Topic, error) {
 	return boxedTopic{t}, nil
 }
 
-type boxedTopic struct{ *Topic }
+type boxedTopic struct{ *postgres.Topic }
 
 // Publish takes what comes back from the dead letters.
 func (t boxedTopic) Publish(ctx context.Context, records []engine.Record) []error {
 	open := make([]engine.Record, len(records))
 	for i := range records {
 		if err := (recordCodec{}).Unmarshal(records[i].Data, &open[i]); err != nil {
-			return all(err, len(records))
+			return slices.Repeat([]error{err}, len(records))
 		}
 	}
 	return t.Topic.Publish(ctx, open)
@@ -43,10 +46,10 @@ func (t boxedTopic) Subscribe(ctx context.Context, cfg engine.SubscribeConfig) (
 	if err != nil {
 		return nil, err
 	}
-	return boxedSubscription{s.(*Subscription)}, nil
+	return boxedSubscription{s.(*postgres.Subscription)}, nil
 }
 
-type boxedSubscription struct{ *Subscription }
+type boxedSubscription struct{ *postgres.Subscription }
 
 func (s boxedSubscription) Fetch(ctx context.Context, n int) ([]*engine.Delivery, error) {
 	ds, err := s.Subscription.Fetch(ctx, n)
@@ -85,11 +88,11 @@ func (recordCodec) ContentType() string { return boxedType }
 func (recordCodec) Marshal(event any) ([]byte, error) {
 	r, ok := event.(engine.Record)
 	if !ok {
-		return nil, fmt.Errorf("postgres: outbox: %T is no record", event)
+		return nil, fmt.Errorf("outbox: %T is no record", event)
 	}
 	x := recordJSON{
-		ID: toText(r.ID), Key: toText(r.Key), Source: toText(r.Source), Type: toText(r.Type), Time: r.Time,
-		ContentType: toText(r.ContentType), SchemaVersion: r.SchemaVersion, Headers: mapText(r.Headers, toText),
+		ID: text.To(r.ID), Key: text.To(r.Key), Source: text.To(r.Source), Type: text.To(r.Type), Time: r.Time,
+		ContentType: text.To(r.ContentType), SchemaVersion: r.SchemaVersion, Headers: text.Map(r.Headers, text.To),
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, r.Data) == nil && bytes.Equal(compact.Bytes(), r.Data) && json.Valid(r.Data) {
@@ -101,7 +104,7 @@ func (recordCodec) Marshal(event any) ([]byte, error) {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(x); err != nil {
-		return nil, fmt.Errorf("postgres: outbox: record %s: %w", r.ID, err)
+		return nil, fmt.Errorf("outbox: record %s: %w", r.ID, err)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
@@ -109,21 +112,21 @@ func (recordCodec) Marshal(event any) ([]byte, error) {
 func (recordCodec) Unmarshal(data []byte, into any) error {
 	r, ok := into.(*engine.Record)
 	if !ok {
-		return fmt.Errorf("postgres: outbox: %T is no record", into)
+		return fmt.Errorf("outbox: %T is no record", into)
 	}
 	var x recordJSON
 	if err := json.Unmarshal(data, &x); err != nil {
-		return fmt.Errorf("postgres: outbox: %w", err)
+		return fmt.Errorf("outbox: %w", err)
 	}
 	switch {
 	case x.ID == "":
-		return fmt.Errorf("postgres: outbox: the record must have an id")
+		return fmt.Errorf("outbox: the record must have an id")
 	case x.Data != nil && x.Base64 != nil:
-		return fmt.Errorf("postgres: outbox: record %s: has data and data_base64: remove one", x.ID)
+		return fmt.Errorf("outbox: record %s: has data and data_base64: remove one", x.ID)
 	}
 	*r = engine.Record{
-		ID: fromText(x.ID), Key: fromText(x.Key), Source: fromText(x.Source), Type: fromText(x.Type), Time: x.Time,
-		ContentType: fromText(x.ContentType), SchemaVersion: x.SchemaVersion, Headers: mapText(x.Headers, fromText), Data: x.Base64,
+		ID: text.From(x.ID), Key: text.From(x.Key), Source: text.From(x.Source), Type: text.From(x.Type), Time: x.Time,
+		ContentType: text.From(x.ContentType), SchemaVersion: x.SchemaVersion, Headers: text.Map(x.Headers, text.From), Data: x.Base64,
 	}
 	if x.Data != nil {
 		r.Data = x.Data

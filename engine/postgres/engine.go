@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -135,7 +136,8 @@ func (e *Engine) Topic(ctx context.Context, name string) (*Topic, error) {
 		return nil, &Error{
 			Op: op, Kind: engine.ErrMismatch,
 			Err: fmt.Errorf("the topic keeps records for %v, Config.Keep is %v", keep, e.cfg.keep()),
-			Fix: fmt.Sprintf("set Config.Keep, or change the topic: UPDATE %s.topics SET keep = '%d seconds' WHERE name = '%s'", e.cfg.Schema, int(e.cfg.keep().Seconds()), name),
+			Fix: fmt.Sprintf("set Config.Keep, or change the topic: UPDATE %s.topics SET keep = '%d microseconds' WHERE name = '%s'",
+				e.cfg.Schema, e.cfg.keep().Microseconds(), strings.ReplaceAll(name, "'", "''")),
 		}
 	}
 	e.mu.Lock()

@@ -16,8 +16,8 @@ func Take() error {
 	if err != nil {
 		return err
 	}
-	held = f // or it is closed when nobody has it any more
+	held = append(held, f) // or it is closed when nobody has it any more
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 }
 
-var held *os.File
+var held []*os.File

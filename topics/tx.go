@@ -297,8 +297,11 @@ func (s *staging[T]) accepted(unrouted bool) {
 func (s *staging[T]) rejected(err error) {
 	t := s.t
 	reason := actors.Refusal(err)
-	if errors.Is(err, runtime.ErrClosed) {
+	switch {
+	case errors.Is(err, runtime.ErrClosed):
 		reason = actors.Refusal(mailbox.ErrClosed)
+	case t.out != nil:
+		reason = refusedBy(err)
 	}
 	n := uint64(len(s.events))
 	t.mu.Lock()

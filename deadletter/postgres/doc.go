@@ -10,6 +10,11 @@
 // redrive the same one. [Open] makes the schema, under an advisory lock, and a user who
 // may do no more than SELECT, INSERT, UPDATE and DELETE can open one that is made.
 //
+// Of the processes that share a store, one at a time may have an ops.Desk, and so a
+// console that changes letters: a desk that begins takes redrives that are under way for
+// those of a process that has ended, and goes on with its operations. The others need
+// none to add letters, or to show them with ReadOnly.
+//
 // What has been acknowledged is committed; it survives what the server's
 // synchronous_commit and its replicas say it does. A connection that is lost is made
 // again for the next call. When it is lost during a commit nobody knows what has become

@@ -77,10 +77,8 @@ func (s *Store) Groups(ctx context.Context, q deadletter.GroupQuery) (deadletter
 			page.Groups = page.Groups[:limit]
 			page.Next = groupCursor(&page.Groups[limit-1])
 		}
-		for i := range page.Groups {
-			if err := fillGroup(ctx, tx, &page.Groups[i], q.Letters.Now); err != nil {
-				return err
-			}
+		if err := fillGroups(ctx, tx, page.Groups, q.Letters.Now); err != nil {
+			return err
 		}
 		if q.Spark > 0 {
 			return sparks(ctx, tx, page.Groups, q)
@@ -109,49 +107,61 @@ func scanGroup(row pgx.CollectableRow) (g deadletter.Group, err error) {
 	return g, unpack(types, &g.ErrorTypes)
 }
 
-// fillGroup adds what follows from the letters that are there.
-func fillGroup(ctx context.Context, tx pgx.Tx, g *deadletter.Group, now time.Time) error {
-	of := raw(g.Fingerprint)
-	rows, err := tx.Query(ctx, "SELECT DISTINCT topic FROM letter_rows WHERE fingerprint = $1 ORDER BY 1 LIMIT $2", of, deadletter.MaxGroupTopics)
+// fillGroups adds what follows from the letters that are there: three queries, whatever
+// the number of groups.
+func fillGroups(ctx context.Context, tx pgx.Tx, groups []deadletter.Group, now time.Time) error {
+	of, names := map[string]*deadletter.Group{}, make([][]byte, len(groups))
+	for i := range groups {
+		of[groups[i].Fingerprint], names[i] = &groups[i], raw(groups[i].Fingerprint)
+	}
+	var name, topic []byte
+	rows, err := tx.Query(ctx, `SELECT f.name, t.topic FROM unnest($1::bytea[]) f (name), LATERAL (
+		SELECT DISTINCT l.topic FROM letter_rows l WHERE l.fingerprint = f.name ORDER BY 1 LIMIT $2) t ORDER BY 1, 2`, names, deadletter.MaxGroupTopics)
 	if err != nil {
 		return err
 	}
-	var topic []byte
-	_, err = pgx.ForEachRow(rows, []any{&topic}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&name, &topic}, func() error {
+		g := of[string(name)]
 		g.Topics = append(g.Topics, string(topic))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	rows, err = tx.Query(ctx, `SELECT state, count(*), count(*) FILTER (WHERE state = 'open' AND snoozed_until > $2)
-		FROM letter_rows WHERE fingerprint = $1 GROUP BY state`, of, nanos(now))
+	rows, err = tx.Query(ctx, `SELECT fingerprint, state, count(*), count(*) FILTER (WHERE state = 'open' AND snoozed_until > $2)
+		FROM letter_rows WHERE fingerprint = ANY($1) GROUP BY 1, 2`, names, nanos(now))
 	if err != nil {
 		return err
 	}
 	var state string
 	var n, snoozed int
-	all := 0
-	_, err = pgx.ForEachRow(rows, []any{&state, &n, &snoozed}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&name, &state, &n, &snoozed}, func() error {
+		g := of[string(name)]
 		g.Counts[deadletter.State(state)] = n
 		g.Snoozed += snoozed
-		all += n
 		return nil
 	})
-	if err != nil || all == 0 {
-		return err
-	}
-	sql := selectLetter + "WHERE l.fingerprint = $1"
-	if g.Counts[deadletter.StateDeleted] < all {
-		sql += " AND l.state <> 'deleted'"
-	}
-	rows, err = tx.Query(ctx, sql+" ORDER BY l.id DESC LIMIT 1", of)
 	if err != nil {
 		return err
 	}
-	l, err := pgx.CollectExactlyOneRow(rows, scan)
-	g.Sample, g.Subscriber, g.Reason, g.Cause, g.Error, g.ErrorTypes = l.ID, l.Subscriber, l.Reason, l.Cause, l.Error, l.ErrorTypes
-	return err
+	// The newest of each state is at the end of an index; one that is deleted counts if
+	// there is no other.
+	rows, err = tx.Query(ctx, selectLetter+`WHERE l.id IN (SELECT s.id FROM unnest($1::bytea[]) f (name), LATERAL (
+		SELECT n.id FROM unnest($2::text[]) st (state), LATERAL (
+			SELECT x.id, x.state FROM letter_rows x WHERE x.fingerprint = f.name AND x.state = st.state ORDER BY x.id DESC LIMIT 1) n
+		ORDER BY n.state = 'deleted', n.id DESC LIMIT 1) s)`, names, texts(allStates))
+	if err != nil {
+		return err
+	}
+	samples, err := pgx.CollectRows(rows, scan)
+	if err != nil {
+		return err
+	}
+	for _, l := range samples {
+		g := of[l.Fingerprint]
+		g.Sample, g.Subscriber, g.Reason, g.Cause, g.Error, g.ErrorTypes = l.ID, l.Subscriber, l.Reason, l.Cause, l.Error, l.ErrorTypes
+	}
+	return nil
 }
 
 // sparks counts the failures of the groups of a page, of letters in any state.
@@ -191,7 +201,10 @@ func (s *Store) Group(ctx context.Context, fingerprint string) (g deadletter.Gro
 		if g, err = readGroup(ctx, tx, fingerprint, ""); err != nil {
 			return err
 		}
-		return fillGroup(ctx, tx, &g, time.Now())
+		one := []deadletter.Group{g}
+		err = fillGroups(ctx, tx, one, time.Now())
+		g = one[0]
+		return err
 	})
 	if err != nil {
 		return deadletter.Group{}, err

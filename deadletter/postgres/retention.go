@@ -113,9 +113,10 @@ var givenUp = []deadletter.State{deadletter.StateDeleted, deadletter.StateResolv
 // giveUp removes the first letters that a condition selects, and counts them. One that
 // was deleted stays counted as that.
 func (t *tx) giveUp(counter, where string, limit int, args ...any) (int, error) {
-	// What somebody changes now is left for the next time.
-	rows, err := t.Query(t.ctx, fmt.Sprintf(`DELETE FROM letter_rows WHERE id IN (
-		SELECT id FROM letter_rows WHERE %s LIMIT %d FOR UPDATE SKIP LOCKED) RETURNING state`, where, limit), args...)
+	// What somebody changes now is left for the next time. As an array the IDs are
+	// looked for once: a join may look again, skip its own, and remove more than limit.
+	rows, err := t.Query(t.ctx, fmt.Sprintf(`DELETE FROM letter_rows WHERE id = ANY (ARRAY (
+		SELECT id FROM letter_rows WHERE %s LIMIT %d FOR UPDATE SKIP LOCKED)) RETURNING state`, where, limit), args...)
 	if err != nil {
 		return 0, err
 	}
@@ -163,6 +164,14 @@ func (t *tx) drop(f Fill) (removed int, err error) {
 		}
 	}
 	return removed, nil
+}
+
+// knowDue looks when the first of the letters has to go that others have deleted.
+func (s *Store) knowDue(ctx context.Context) error {
+	var first int64
+	err := s.pool.QueryRow(ctx, "SELECT coalesce(min(purge_at), 0) FROM letter_rows WHERE purge_at IS NOT NULL").Scan(&first)
+	s.due.Store(first)
+	return err
 }
 
 // purged makes sure that a read sees no letter whose PurgeAt has come, of those that

@@ -212,8 +212,16 @@ func (s *Store) migrate(ctx context.Context) error {
 			return err
 		}
 		if version < 0 {
-			if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{s.cfg.Schema}.Sanitize()); err != nil {
+			// A role without CREATE on the database may find the schema made for it, and
+			// IF NOT EXISTS asks for that right all the same.
+			var there bool
+			if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", s.cfg.Schema).Scan(&there); err != nil {
 				return err
+			}
+			if !there {
+				if _, err := tx.Exec(ctx, "CREATE SCHEMA "+pgx.Identifier{s.cfg.Schema}.Sanitize()); err != nil {
+					return err
+				}
 			}
 			version = 0
 		}

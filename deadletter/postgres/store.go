@@ -67,6 +67,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		s.pool.Close()
 		return nil, s.fault(err)
 	}
+	if err := s.knowDue(ctx); err != nil {
+		s.pool.Close()
+		return nil, s.fault(err)
+	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	if !cfg.ReadOnly {

@@ -126,9 +126,15 @@ func (b *Bell) listen() {
 
 // hear returns when its session has ended, and whether it had begun.
 func (b *Bell) hear() (heard bool, err error) {
-	cfg := b.cfg.Pool.Config().ConnConfig
+	pool := b.cfg.Pool.Config()
+	cfg := pool.ConnConfig
 	if b.cfg.Listen != "" {
 		if cfg, err = pgx.ParseConfig(b.cfg.Listen); err != nil {
+			return false, err
+		}
+	} else if pool.BeforeConnect != nil {
+		// It may be where the password of the hour comes from.
+		if err := b.limited(func(ctx context.Context) error { return pool.BeforeConnect(ctx, cfg) }); err != nil {
 			return false, err
 		}
 	}

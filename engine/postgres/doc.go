@@ -1,5 +1,5 @@
 // Package postgres keeps topics in PostgreSQL (13 or newer): an [engine.Engine] on pgx for
-// those who have a database already, and the transactional outbox.
+// those who have a database already.
 //
 //	e, err := postgres.Open(ctx, postgres.Config{URL: "postgres://app@db/shop"})
 //	orders, err := topics.Open[OrderPlaced](rt, "orders.placed", topics.Config{Engine: e})
@@ -31,21 +31,10 @@
 // Attributes of events are columns, by the names of CloudEvents, so there is no
 // envelope and no message that cannot be opened.
 //
-// # The outbox
+// # In a transaction of your own
 //
-// [Topic.PublishTx] publishes in a transaction of the caller's: consumers of the topic
-// get the record if it commits. If they listen elsewhere, [Engine.Outbox] stores what a
-// transaction publishes and [Outbox.Relay] carries it to any other engine:
-//
-//	box, err := pg.Outbox(ctx, "orders.placed", topicOfNATS, postgres.OutboxConfig{})
-//	go box.Relay(ctx) // until ctx ends; in every process, one at a time does the work
-//
-//	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-//		if _, err := tx.Exec(ctx, "INSERT INTO orders ..."); err != nil {
-//			return err
-//		}
-//		return box.PublishTx(ctx, tx, record)
-//	})
+// [Topic.PublishTx] takes records in a transaction of the caller's. Package outbox does so
+// for events of topics, and carries what is published so to any other engine.
 //
 // # In SQL
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/postgres/internal/text"
 )
 
 // Engine keeps topics in a schema of a database. Methods are safe for concurrent use.
@@ -118,11 +120,11 @@ func (e *Engine) Topic(ctx context.Context, name string) (*Topic, error) {
 	var id int32
 	var keep time.Duration
 	find := func() error {
-		return e.pool.QueryRow(ctx, e.sql("SELECT id, keep FROM {s}.topics WHERE name = $1"), toText(name)).Scan(&id, &keep)
+		return e.pool.QueryRow(ctx, e.sql("SELECT id, keep FROM {s}.topics WHERE name = $1"), text.To(name)).Scan(&id, &keep)
 	}
 	err := find()
 	if errors.Is(err, pgx.ErrNoRows) {
-		_, err = e.pool.Exec(ctx, e.sql("INSERT INTO {s}.topics (name, keep) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"), toText(name), e.cfg.keep())
+		_, err = e.pool.Exec(ctx, e.sql("INSERT INTO {s}.topics (name, keep) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"), text.To(name), e.cfg.keep())
 		if err == nil {
 			err = find()
 		}
@@ -134,7 +136,8 @@ func (e *Engine) Topic(ctx context.Context, name string) (*Topic, error) {
 		return nil, &Error{
 			Op: op, Kind: engine.ErrMismatch,
 			Err: fmt.Errorf("the topic keeps records for %v, Config.Keep is %v", keep, e.cfg.keep()),
-			Fix: fmt.Sprintf("set Config.Keep, or change the topic: UPDATE %s.topics SET keep = '%d seconds' WHERE name = '%s'", e.cfg.Schema, int(e.cfg.keep().Seconds()), name),
+			Fix: fmt.Sprintf("set Config.Keep, or change the topic: UPDATE %s.topics SET keep = '%d microseconds' WHERE name = '%s'",
+				e.cfg.Schema, e.cfg.keep().Microseconds(), strings.ReplaceAll(name, "'", "''")),
 		}
 	}
 	e.mu.Lock()
@@ -154,7 +157,7 @@ func (e *Engine) DropGroup(ctx context.Context, topic, group string) error {
 	err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
 		var id int32
 		err := tx.QueryRow(ctx, e.sql(`DELETE FROM {s}.groups g USING {s}.topics t
-			WHERE t.id = g.topic AND t.name = $1 AND g.name = $2 RETURNING g.id`), toText(topic), toText(group)).Scan(&id)
+			WHERE t.id = g.topic AND t.name = $1 AND g.name = $2 RETURNING g.id`), text.To(topic), text.To(group)).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return &Error{Op: op, Kind: engine.ErrNoTopic, Err: errors.New("there is no such group")}
 		}

@@ -14,18 +14,15 @@ import (
 	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/engine/enginetest"
 	"github.com/troupe-go/troupe/engine/postgres"
+	"github.com/troupe-go/troupe/engine/postgres/internal/turn"
 )
 
-// childEnv says what a child process does until it is killed.
-const childEnv = "TROUPE_POSTGRES_CHILD"
-
 func TestMain(m *testing.M) {
-	if what := os.Getenv(childEnv); what != "" {
-		child(what)
-		return
-	}
 	if os.Getenv("TROUPE_ENGINETEST_CHILD") != "" {
 		enginetest.Main(m, openSuite)
+	}
+	if err := turn.Take(); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -46,8 +43,14 @@ func server(t testing.TB) string {
 // newSchema returns the name of one that is dropped in the end.
 func newSchema(t testing.TB) string {
 	t.Helper()
-	url := server(t)
+	server(t)
 	name := fmt.Sprintf("t%x", time.Now().UnixNano())
+	dropInTheEnd(t, name)
+	return name
+}
+
+func dropInTheEnd(t testing.TB, schema string) {
+	url := server(t)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
@@ -57,11 +60,10 @@ func newSchema(t testing.TB) string {
 			return
 		}
 		defer c.Close(ctx)
-		if _, err := c.Exec(ctx, "DROP SCHEMA IF EXISTS "+name+" CASCADE"); err != nil {
+		if _, err := c.Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE"); err != nil {
 			t.Error(err)
 		}
 	})
-	return name
 }
 
 func config(t testing.TB) postgres.Config {

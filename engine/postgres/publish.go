@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/postgres/internal/text"
 )
 
 // The names of a batch are a parameter each and not an array if all its records have
@@ -288,7 +289,7 @@ func (c *columns) fits(r *engine.Record) bool {
 }
 
 func (c *columns) add(r *engine.Record, size int) error {
-	doc, err := headersToJSON(r.Headers)
+	doc, err := text.HeadersToJSON(r.Headers)
 	if err != nil {
 		return err
 	}
@@ -304,12 +305,12 @@ func (c *columns) add(r *engine.Record, size int) error {
 		data = []byte{}
 	}
 	c.bytes += size
-	c.id, c.key = append(c.id, toText(r.ID)), append(c.key, toText(r.Key))
+	c.id, c.key = append(c.id, text.To(r.ID)), append(c.key, text.To(r.Key))
 	c.time, c.nanos = append(c.time, at), append(c.nanos, nanos)
 	c.headers, c.data = append(c.headers, doc), append(c.data, data)
 	return nil
 }
 
 func (c *columns) args(topic int32) []any {
-	return []any{topic, toText(c.source), toText(c.kind), toText(c.contentType), c.schemaVersion, c.id, c.key, c.time, c.nanos, c.headers, c.data}
+	return []any{topic, text.To(c.source), text.To(c.kind), text.To(c.contentType), c.schemaVersion, c.id, c.key, c.time, c.nanos, c.headers, c.data}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/postgres/internal/text"
 )
 
 // row is what fetch returns.
@@ -28,11 +29,11 @@ func scan(rows pgx.Rows) (x row, err error) {
 	if err := rows.Scan(&x.n, &x.pos, &x.at, &x.attempt, &id, &key, &source, &kind, &at, &nanos, &typeOf, &r.SchemaVersion, &headers, &r.Data); err != nil {
 		return x, err
 	}
-	r.ID, r.Key, r.Source, r.Type, r.ContentType = fromText(id), fromText(key), fromText(source), fromText(kind), fromText(typeOf)
+	r.ID, r.Key, r.Source, r.Type, r.ContentType = text.From(id), text.From(key), text.From(source), text.From(kind), text.From(typeOf)
 	if at != nil {
 		r.Time = at.Add(time.Duration(nanos))
 	}
-	r.Headers = headersFromJSON(headers)
+	r.Headers = text.HeadersFromJSON(headers)
 	return x, nil
 }
 

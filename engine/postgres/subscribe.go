@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/troupe-go/troupe/engine"
+	"github.com/troupe-go/troupe/engine/postgres/internal/text"
 )
 
 // Subscribe implements [engine.Topic]. The consumers of a group either all keep order
@@ -64,7 +65,7 @@ func (t *Topic) makeGroup(ctx context.Context, tx pgx.Tx, op string, cfg engine.
 	var keyed bool
 	find := func() error {
 		return tx.QueryRow(ctx, t.e.sql("SELECT id, keyed FROM {s}.groups WHERE topic = $1 AND name = $2 FOR NO KEY UPDATE"),
-			t.id, toText(cfg.Group)).Scan(&id, &keyed)
+			t.id, text.To(cfg.Group)).Scan(&id, &keyed)
 	}
 	if err = find(); errors.Is(err, pgx.ErrNoRows) {
 		values := "0, 0, 0, NULL::pg_snapshot"
@@ -72,7 +73,7 @@ func (t *Topic) makeGroup(ctx context.Context, tx pgx.Tx, op string, cfg engine.
 			values = fmt.Sprintf("{s}.horizon() - 1, %d, pg_snapshot_xmax(pg_current_snapshot())::text::bigint + {s}.moved(), pg_current_snapshot()", int64(afterAll))
 		}
 		if _, err := tx.Exec(ctx, t.e.sql("INSERT INTO {s}.groups (topic, name, keyed, at, pos, fresh, snapshot) SELECT $1, $2, $3, "+values+
-			" ON CONFLICT (topic, name) DO NOTHING"), t.id, toText(cfg.Group), cfg.KeyOrder); err != nil {
+			" ON CONFLICT (topic, name) DO NOTHING"), t.id, text.To(cfg.Group), cfg.KeyOrder); err != nil {
 			return 0, err
 		}
 		err = find()

@@ -16,6 +16,10 @@ const (
 	fencePause    = 2 * time.Millisecond
 	maxFencePause = 100 * time.Millisecond
 
+	// So long is a query waited for whose caller has given up. It takes a few
+	// milliseconds where the server does its work.
+	fetchGrace = time.Second
+
 	// No more is fetched at once, so that a transaction is short.
 	maxFetch = 1000
 )
@@ -173,7 +177,10 @@ func (s *Subscription) look(ctx context.Context, n int) (got []*engine.Delivery,
 		s.unsure = false
 	}
 	sweep := time.Since(s.swept) >= s.sweepGap()
-	// Until the rows are here, nobody knows whether they were taken.
+	// Until the rows are here, nobody knows whether they were taken. A query that is
+	// given up may be at work in the server after Close has given back what there was.
+	ctx, cancel := lasting(ctx, fetchGrace)
+	defer cancel()
 	s.unsure = true
 	rows, err := s.topic.e.pool.Query(ctx, s.fetch, s.group, s.id, n, s.cfg.Lease, sweep)
 	if err != nil {
@@ -205,6 +212,19 @@ func (s *Subscription) look(ctx context.Context, n int) (got []*engine.Delivery,
 		s.held[h.n] = &held{delivery: d, attempt: h.attempt}
 	}
 	return got, nothing, nil
+}
+
+// lasting returns a context that ends so long after ctx does.
+func lasting(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		sleep(longer, grace)
+		cancel()
+	})
+	return longer, func() {
+		stop()
+		cancel()
+	}
 }
 
 // known returns where the records are that it has.

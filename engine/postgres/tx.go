@@ -56,9 +56,3 @@ func (t *Topic) PublishTx(ctx context.Context, tx pgx.Tx, records ...engine.Reco
 	}
 	return nil
 }
-
-// PublishTx stores the records in a transaction of the caller's, as [Topic.PublishTx]
-// does, to be published by Relay if it commits.
-func (o *Outbox) PublishTx(ctx context.Context, tx pgx.Tx, records ...engine.Record) error {
-	return o.topic.PublishTx(ctx, tx, records...)
-}

@@ -3,75 +3,20 @@ package postgres
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/troupe-go/troupe/engine"
 	"github.com/troupe-go/troupe/engine/postgres"
 )
 
 //go:embed schema/schema.sql
 var schemaSQL string
 
-// schemaVersion is that of the tables this package has.
-const schemaVersion = 1
-
-var migrations = [schemaVersion]string{schemaSQL}
-
-// migrate makes the schema, or brings it up to date. Many processes may do so at once.
+// migrate makes the schema, or brings it up to date.
 func (s *Store) migrate(ctx context.Context) error {
-	version, err := s.version(ctx)
-	if err != nil || version == schemaVersion {
-		return err
-	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('troupe migrate events ' || $1, 0))", s.cfg.Schema); err != nil {
-			return err
-		}
-		version, err := s.version(ctx)
-		if err != nil {
-			return err
-		}
-		for ; version < schemaVersion; version++ {
-			if version == 0 {
-				var there bool
-				if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", s.cfg.Schema).Scan(&there); err != nil {
-					return err
-				}
-				if !there {
-					if _, err := tx.Exec(ctx, s.sql("CREATE SCHEMA {s}")); err != nil {
-						return err
-					}
-				}
-			}
-			if _, err := tx.Exec(ctx, s.sql(migrations[version]), pgx.QueryExecModeSimpleProtocol); err != nil {
-				return err
-			}
-		}
-		_, err = tx.Exec(ctx, s.sql("INSERT INTO {s}.meta (version) VALUES ($1) ON CONFLICT (one) DO UPDATE SET version = $1"), schemaVersion)
-		return err
-	})
-}
-
-// version returns 0 if there is no schema.
-func (s *Store) version(ctx context.Context) (version int, err error) {
-	err = s.pool.QueryRow(ctx, s.sql("SELECT version FROM {s}.meta")).Scan(&version)
-	var said *pgconn.PgError
-	if errors.As(err, &said) && (said.Code == "42P01" || said.Code == "3F000") || errors.Is(err, pgx.ErrNoRows) {
-		return 0, nil
-	}
-	if err == nil && version > schemaVersion {
-		return 0, &postgres.Error{
-			Op: "open", Kind: engine.ErrMismatch,
-			Err: fmt.Errorf("schema %q is of version %d, this program knows %d", s.cfg.Schema, version, schemaVersion),
-			Fix: "update the program, or give it a schema of its own in Config.Schema",
-		}
-	}
-	return version, err
+	return postgres.Migration{Pool: s.pool, Schema: s.cfg.Schema, Lock: "troupe migrate events", Steps: []string{schemaSQL}}.Run(ctx)
 }
 
 // refence moves the ids of transactions beyond those that are stored, after a restore

@@ -79,6 +79,13 @@ func (a *app) connect(_ context.Context, changing bool) error {
 	case a.store == "":
 		return usage("say where the letters are: --server http://host:port/prefix, --server unix:///path.sock, or --store FILE\n" +
 			"  (or set TROUPE_SERVER or TROUPE_STORE; troupe demo starts something to try)")
+	case strings.HasPrefix(a.store, "postgres://"), strings.HasPrefix(a.store, "postgresql://"):
+		where := "postgres://…"
+		if u, err := url.Parse(a.store); err == nil {
+			where = u.Redacted()
+		}
+		return usage("--store %s: a store in PostgreSQL is looked at through a console over it, since its driver is not part of this program: "+
+			"--server http://host:port/prefix of any program that has one, or a few lines with console.New and deadletter/postgres, ReadOnly", where)
 	case changing:
 		return usage("--store %s is for looking only: what changes something needs the running program, with --server", a.store)
 	}

@@ -65,6 +65,17 @@ func TestStoreWhileServerWrites(t *testing.T) {
 
 // TestTail holds that letters are shown as they come, from a server and from a file,
 // those that the query selects and no others.
+// A store in PostgreSQL is not opened by the program, which says by what it is looked
+// at, and keeps the password to itself.
+func TestStoreInPostgreSQL(t *testing.T) {
+	for _, args := range [][]string{{"groups"}, {"rm", "x", "--yes"}} {
+		r := run(context.Background(), nil, "", false, append(args, "--store", "postgres://ada:sesame@db/shop")...)
+		if r.code != cli.ExitUsage || !strings.Contains(r.err, "through a console over it") || strings.Contains(r.err, "sesame") {
+			t.Errorf("troupe %v with a store in PostgreSQL: %+v, want the way, without the password", args, r)
+		}
+	}
+}
+
 func TestTail(t *testing.T) {
 	for _, from := range []string{"server", "store"} {
 		t.Run(from, func(t *testing.T) {

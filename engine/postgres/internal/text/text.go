@@ -1,4 +1,5 @@
-package postgres
+// Package text keeps strings that are not text as text.
+package text
 
 import (
 	"encoding/hex"
@@ -11,14 +12,16 @@ import (
 // may have both: such a string is stored as this mark and its bytes in hex.
 const hexMark = "\x01"
 
-func toText(s string) string {
+// To returns s, or the mark and its bytes.
+func To(s string) string {
 	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && !strings.HasPrefix(s, hexMark) {
 		return s
 	}
 	return hexMark + hex.EncodeToString([]byte(s))
 }
 
-func fromText(s string) string {
+// From is the inverse of To.
+func From(s string) string {
 	if coded, ok := strings.CutPrefix(s, hexMark); ok {
 		if b, err := hex.DecodeString(coded); err == nil {
 			return string(b)
@@ -27,31 +30,32 @@ func fromText(s string) string {
 	return s
 }
 
-// headersToJSON returns nil for no headers.
-func headersToJSON(headers map[string]string) ([]byte, error) {
+// HeadersToJSON returns nil for no headers.
+func HeadersToJSON(headers map[string]string) ([]byte, error) {
 	if len(headers) == 0 {
 		return nil, nil
 	}
-	clean := true
-	for name, value := range headers {
-		if toText(name) != name || toText(value) != value {
-			clean = false
-			break
-		}
-	}
-	if !clean {
-		coded := make(map[string]string, len(headers))
-		for name, value := range headers {
-			coded[toText(name)] = toText(value)
-		}
-		headers = coded
-	}
-	return json.Marshal(headers)
+	return json.Marshal(Map(headers, To))
 }
 
-// headersFromJSON takes what people have written, too: a value that is not a string
+// Map returns headers with f of their names and values: headers themselves, if that
+// changes nothing.
+func Map(headers map[string]string, f func(string) string) map[string]string {
+	for name, value := range headers {
+		if f(name) != name || f(value) != value {
+			mapped := make(map[string]string, len(headers))
+			for name, value := range headers {
+				mapped[f(name)] = f(value)
+			}
+			return mapped
+		}
+	}
+	return headers
+}
+
+// HeadersFromJSON takes what people have written, too: a value that is not a string
 // becomes its JSON.
-func headersFromJSON(doc []byte) map[string]string {
+func HeadersFromJSON(doc []byte) map[string]string {
 	if len(doc) == 0 {
 		return nil
 	}
@@ -70,11 +74,5 @@ func headersFromJSON(doc []byte) map[string]string {
 			headers[name] = s
 		}
 	}
-	for name, value := range headers {
-		if strings.HasPrefix(name, hexMark) || strings.HasPrefix(value, hexMark) {
-			delete(headers, name)
-			headers[fromText(name)] = fromText(value)
-		}
-	}
-	return headers
+	return Map(headers, From)
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/troupe-go/troupe/deadletter"
 )
@@ -72,6 +73,7 @@ func (w *where) walk(ctx context.Context, c *conn, sel *selection, behind string
 	if sel.kinds == nil || len(sel.kinds) > fewKinds {
 		// Where many kinds have letters, most letters are of them.
 		s := w.sieve(c, sel, behind, limit)
+		s.pace.until = time.Time{} // what comes after is quick
 		if done, err := s.blocks(ctx, w, fewBlocks); done || err != nil {
 			return seqsOf(s.kept), err
 		}
@@ -85,7 +87,8 @@ func (w *where) walk(ctx context.Context, c *conn, sel *selection, behind string
 			return nil, err
 		}
 	}
-	return sel.merge(behind).take(ctx, c, limit)
+	entries, err := sel.merge(behind).take(ctx, c, limit)
+	return seqsOf(entries), err
 }
 
 // merge reads along the letters of the kinds.
@@ -139,13 +142,13 @@ func (cu *cursor) first(ctx context.Context, c *conn, step int) (*entry, error) 
 type merge []*cursor
 
 // take returns the next entries.
-func (m merge) take(ctx context.Context, c *conn, limit int) ([]int64, error) {
+func (m merge) take(ctx context.Context, c *conn, limit int) ([]entry, error) {
 	step := 8
 	if len(m) <= 2 {
 		step = limit
 	}
-	var seqs []int64
-	for len(seqs) < limit {
+	var entries []entry
+	for len(entries) < limit {
 		var newest *cursor
 		var first *entry
 		for _, cu := range m {
@@ -160,8 +163,8 @@ func (m merge) take(ctx context.Context, c *conn, limit int) ([]int64, error) {
 		if newest == nil {
 			break
 		}
-		seqs = append(seqs, first.seq)
+		entries = append(entries, *first)
 		newest.read = newest.read[1:]
 	}
-	return seqs, nil
+	return entries, nil
 }

@@ -60,7 +60,7 @@ func (s *Store) Plans(ctx context.Context, q deadletter.Query) (plans []string, 
 	err = s.read(ctx, func(c *conn) error {
 		c.trace = func(text string) { statements = append(statements, text) }
 		defer func() { c.trace = nil }()
-		_, _, _, err := s.find(ctx, c, q.AsOf(time.Now()), 51)
+		_, err := s.find(ctx, c, q.AsOf(time.Now()), 51)
 		c.trace = nil
 		for _, text := range statements {
 			if err != nil {

@@ -135,8 +135,9 @@ func (w *where) few(ctx context.Context, c *conn, from string, args []any) (foun
 
 func newestFirst(a, b entry) int { return strings.Compare(b.id, a.id) }
 
-// page returns the letters found behind an ID, newest first.
-func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behind string, limit int) ([]int64, error) {
+// page returns the letters found behind an ID, newest first, and where the look for
+// them ended if its time was over.
+func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behind string, limit int) ([]int64, pause, error) {
 	if f.few != nil {
 		rest := f.few
 		if behind != "" {
@@ -146,7 +147,7 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 			}
 			rest = rest[i:]
 		}
-		return seqsOf(rest[:min(limit, len(rest))]), nil
+		return seqsOf(rest[:min(limit, len(rest))]), pause{}, nil
 	}
 	s := w.sieve(c, sel, behind, limit)
 	var err error
@@ -158,7 +159,7 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 	default:
 		_, err = s.blocks(ctx, w, math.MaxInt)
 	}
-	return seqsOf(s.kept), err
+	return seqsOf(s.kept), s.pause, err
 }
 
 func seqsOf(entries []entry) []int64 {

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/troupe-go/troupe/deadletter"
@@ -27,6 +28,7 @@ type where struct {
 	// bounds are conditions of the blocks that have such letters, see sieve.
 	bounds  []bound
 	handles []int64
+	until   time.Time // when a look for a page ends, if ever: see sieve
 }
 
 type bound struct {

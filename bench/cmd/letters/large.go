@@ -22,14 +22,23 @@ import (
 // large fills a store, and measures pages, totals and the console on it.
 func (r *run) large(ctx context.Context) (err error) {
 	path := r.file("large.db")
+	if r.store != "" {
+		path = r.store
+	}
 	s, err := sqlite.Open(sqlite.Config{Path: path})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	now := time.Now()
-	if err := r.fill(ctx, s, now); err != nil {
+	page, err := s.List(ctx, deadletter.Query{Limit: 1})
+	if err != nil {
 		return err
+	}
+	if page.Total == 0 {
+		if err := r.fill(ctx, s, now); err != nil {
+			return err
+		}
 	}
 	took, err := timed(func() error { return r.indexed(ctx, path) })
 	if err != nil {

@@ -76,3 +76,16 @@ func (s *Store) Plans(ctx context.Context, q deadletter.Query) (plans []string, 
 	})
 	return plans, err
 }
+
+// SummaryAllows reports whether a block of those letters is looked into for a query, by
+// its summary as the file has it.
+func SummaryAllows(q deadletter.Query, letters ...deadletter.Letter) bool {
+	q = q.AsOf(time.Now())
+	s := newSummary()
+	for i := range letters {
+		l := letters[i].Normalize()
+		s.add(&l)
+	}
+	may := summaryOf(q.Where.Root)
+	return may == nil || may(readSummary(s.bytes()))
+}

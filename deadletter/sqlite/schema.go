@@ -10,12 +10,12 @@ import (
 const applicationID = 0x54727044
 
 // schemaVersion is what this package writes. It is the user_version of the file.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // migrations lead from one version of the schema to the next; the first makes
 // it. Each runs in a transaction with the change of user_version. What has been
 // released is never edited.
-var migrations = [schemaVersion]string{schema1, schema2}
+var migrations = [schemaVersion]string{schema1, schema2, schema3}
 
 // The schema is documented in the documentation of the package, for people who
 // write queries: what is written there holds, what is only here may change.
@@ -233,6 +233,13 @@ DELETE FROM counters WHERE name = 'generation';
 INSERT INTO texts (texts) VALUES ('delete-all');
 DELETE FROM stale;
 UPDATE counters SET n = 0 WHERE name = 'indexed';
+`
+
+// What the letters of a block can be, see summary. Those of blocks that are there
+// already are made when the store is not busy.
+const schema3 = `
+ALTER TABLE blocks ADD COLUMN summary BLOB;
+ALTER TABLE superblocks ADD COLUMN summary BLOB;
 `
 
 // migrate brings the file to schemaVersion, or says why that cannot be.

@@ -72,7 +72,20 @@ func (w *where) from(sel *selection, source string, of ...any) (string, []any) {
 // best is from with the source that has the fewest letters to look at.
 func (w *where) best(ctx context.Context, c *conn, sel *selection) (string, []any, error) {
 	named := sel.kinds != nil && len(sel.kinds) <= manyKinds
-	if named && (sel.n <= fewLetters || sel.n < sel.all/20) {
+	if named && sel.n <= fewLetters {
+		from, args := w.from(sel, fromClass)
+		return from, args, nil
+	}
+	fit, err := w.fits(ctx, c)
+	if err != nil {
+		return "", nil, err
+	}
+	if fit.few && int64(len(fit.blocks))<<blockBits < sel.n {
+		list, err := json.Marshal(fit.blocks)
+		from, args := w.from(sel, fromBlockList, string(list))
+		return from, args, err
+	}
+	if named && sel.n < sel.all/20 {
 		from, args := w.from(sel, fromClass)
 		return from, args, nil
 	}
@@ -150,8 +163,13 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 		return seqsOf(rest[:min(limit, len(rest))]), pause{}, nil
 	}
 	s := w.sieve(c, sel, behind, limit)
-	var err error
+	fit, err := w.fits(ctx, c)
+	if err != nil {
+		return nil, pause{}, err
+	}
 	switch {
+	case fit.few && int64(len(fit.blocks))<<blockBits < sel.n:
+		_, err = s.blocks(ctx, w, math.MaxInt)
 	case sel.kinds != nil && len(sel.kinds) <= fewKinds && (len(w.needles) == 0 || sel.n < sel.all/20):
 		err = s.walk(ctx, sel)
 	case len(w.needles) > 0:

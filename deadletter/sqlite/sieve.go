@@ -258,25 +258,19 @@ func (s *sieve) blocks(ctx context.Context, w *where, most int) (done bool, err 
 	if err != nil {
 		return false, err
 	}
-	cond := condition{}
 	block := last >> blockBits
-	cond.add("b.block <= ? AND p.block <= ?", block, block>>superBits)
-	for _, b := range w.bounds {
-		cond.add(b.of("b"), b.args...)
-		cond.add(b.of("p"), b.args...)
-	}
 	for most > 0 {
 		step := s.pace.next(1, 16)
 		most -= step
 		// One more than is looked at now says whether there is more.
-		blocks, err := numbers(ctx, s.c, "SELECT b.block "+everyBlock+" WHERE "+cond.sql()+lastFirst+" LIMIT ?", append(cond.args, step+1)...)
+		blocks, err := w.blocksFrom(ctx, s.c, block, step+1)
 		if err != nil {
 			return false, err
 		}
 		if err := s.lookInto(ctx, blocks[:min(step, len(blocks))]); err != nil || len(blocks) <= step {
 			return true, err
 		}
-		cond.args[0], cond.args[1] = blocks[step], blocks[step]>>superBits
+		block = blocks[step]
 		last := (blocks[step]+1)<<blockBits - 1
 		if done, err := s.newest(ctx, last); done || err != nil {
 			return true, err

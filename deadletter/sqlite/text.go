@@ -26,10 +26,10 @@ const (
 	busy     = 0.6
 )
 
-// behind reports whether there are letters to index.
+// behind reports whether there are letters to index, or blocks to summarize.
 func (s *Store) behind() bool {
 	w := &s.writer
-	return w.c != nil && (w.indexed < w.next-1 || w.stale > 0)
+	return w.c != nil && (w.indexed < w.next-1 || w.stale > 0 || w.bare > 0)
 }
 
 // indexIn is how long the writer waits for changes before it indexes letters, or
@@ -73,8 +73,12 @@ func (s *Store) index(t *tx) error {
 		bodies = append(bodies, body{v[0].(int64), b})
 		return err
 	}
-	if w.indexed >= w.next-1 {
+	switch {
+	case w.indexed < w.next-1:
+	case w.stale > 0:
 		return s.indexStale(t)
+	default:
+		return t.summarize()
 	}
 	upTo := w.indexed
 	for upTo < w.next-1 && upTo < w.indexed+indexStep && (upTo == w.indexed || len(s.jobs) == 0) {

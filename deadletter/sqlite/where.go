@@ -26,9 +26,12 @@ type where struct {
 	// are not snoozed: most are not, and those that are have an index.
 	awake *condition
 	// bounds are conditions of the blocks that have such letters, see sieve.
-	bounds  []bound
-	handles []int64
-	until   time.Time // when a look for a page ends, if ever: see sieve
+	bounds    []bound
+	handles   []int64
+	may       mayHave   // what a block with such a letter fulfills, or nil
+	blockCond condition // of blocks b and superblocks p, by their summaries
+	fit       *fitting  // the blocks that do, see fits
+	until     time.Time // when a look for a page ends, if ever: see sieve
 }
 
 type bound struct {
@@ -78,6 +81,9 @@ func compile(q deadletter.Query) *where {
 	}
 	// In the same order always, so that the statement is prepared once.
 	w.class = w.class.sorted()
+	if q.Where.Root != nil {
+		w.may = summaryOf(q.Where.Root)
+	}
 	nodes := []search.Node{q.Where.Root}
 	if and, ok := q.Where.Root.(*search.And); ok {
 		nodes = and.Nodes

@@ -2,8 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"strings"
-	"time"
 
 	"github.com/troupe-go/troupe/deadletter"
 )
@@ -32,7 +32,8 @@ func choose(ctx context.Context, c *conn, w *where) (*selection, error) {
 		return sel, nil
 	}
 	var err error
-	if sel.all, err = c.number(ctx, "SELECT coalesce(sum(n), 0) FROM tallies"); err != nil {
+	// The account: as many as the sum of the tallies, of which there can be thousands.
+	if sel.all, err = c.number(ctx, "SELECT sum(CASE name WHEN 'added' THEN n ELSE -n END) FROM counters WHERE name IN ('added', 'deleted', 'expired', 'dropped')"); err != nil {
 		return nil, err
 	}
 	in := stateList(w.states)
@@ -41,7 +42,7 @@ func choose(ctx context.Context, c *conn, w *where) (*selection, error) {
 		return sel, err
 	}
 	sel.kinds = []kind{}
-	err = c.query(ctx, "SELECT l.class, l.state, l.n FROM classes c CROSS JOIN tallies l ON l.class = c.class WHERE l.state IN ("+in+") AND "+w.class.sql(),
+	err = c.query(ctx, "SELECT l.class, l.state, l.n FROM classes c CROSS JOIN tallies l ON l.class = c.class WHERE +l.state IN ("+in+") AND "+w.class.sql(),
 		w.class.args, func(v []any) error {
 			sel.kinds = append(sel.kinds, kind{v[0].(int64), deadletter.State(text(v[1]))})
 			sel.n += v[2].(int64)
@@ -69,13 +70,17 @@ const fewBlocks = 16
 
 // walk returns the letters selected behind an ID, newest first, by a query without
 // conditions of letters.
-func (w *where) walk(ctx context.Context, c *conn, sel *selection, behind string, limit int) ([]int64, error) {
+func (w *where) walk(ctx context.Context, c *conn, sel *selection, behind string, limit int) ([]int64, pause, error) {
 	if sel.kinds == nil || len(sel.kinds) > fewKinds {
-		// Where many kinds have letters, most letters are of them.
+		// Where many kinds have letters, most letters are of them. If not, they are
+		// merged after all, unless that would take longer than there is time.
 		s := w.sieve(c, sel, behind, limit)
-		s.pace.until = time.Time{} // what comes after is quick
-		if done, err := s.blocks(ctx, w, fewBlocks); done || err != nil {
-			return seqsOf(s.kept), err
+		most := fewBlocks
+		if !w.until.IsZero() {
+			most = math.MaxInt
+		}
+		if done, err := s.blocks(ctx, w, most); done || err != nil {
+			return seqsOf(s.kept), s.pause, err
 		}
 	}
 	if sel.kinds == nil {
@@ -84,11 +89,11 @@ func (w *where) walk(ctx context.Context, c *conn, sel *selection, behind string
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, pause{}, err
 		}
 	}
 	entries, err := sel.merge(behind).take(ctx, c, limit)
-	return seqsOf(entries), err
+	return seqsOf(entries), pause{}, err
 }
 
 // merge reads along the letters of the kinds.

@@ -2,64 +2,178 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
+	"sync"
 )
+
+// spans remembers summaries of superblocks that are full, and of their blocks, as long as
+// no letter is changed or removed: letters that only come go into the last block.
+type spans struct {
+	mu        sync.Mutex
+	rewritten int64 // how often letters had been changed or removed
+	supers    map[int64]*summary
+	blocks    map[int64][]blockSummary // of a superblock, the last block first
+}
+
+type blockSummary struct {
+	block int64
+	of    *summary // nil if anything may be in it
+}
+
+// maxSpans bounds the superblocks of which summaries are remembered, of 16,384 letters and
+// about 13 KiB each.
+const maxSpans = 1024
+
+// as begins to use what is known as of a number of changes, and reports whether it is not
+// of later.
+func (k *spans) as(rewritten int64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.supers == nil || k.rewritten < rewritten || len(k.supers) >= maxSpans || len(k.blocks) >= maxSpans {
+		k.rewritten, k.supers, k.blocks = rewritten, map[int64]*summary{}, map[int64][]blockSummary{}
+	}
+	return k.rewritten == rewritten
+}
+
+// use calls fn with what is known, if it is as of that number of changes.
+func (k *spans) use(rewritten int64, fn func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rewritten == rewritten {
+		fn()
+	}
+}
+
+// blockScan reads along the blocks that may have letters a query selects, by their summaries,
+// the last block first.
+type blockScan struct {
+	w         *where
+	c         *conn
+	known     *spans // nil if what is known is of another time
+	last      int64  // the superblock that is not full
+	rewritten int64
+	supers    []int64        // that are left
+	blocks    []blockSummary // of the superblock that is read
+}
+
+// scan begins at a block.
+func (w *where) scan(ctx context.Context, c *conn, block int64) (*blockScan, error) {
+	s := &blockScan{w: w, c: c}
+	err := c.query(ctx, "SELECT n, (SELECT coalesce(max(seq), 0) FROM letter_rows) FROM counters WHERE name = 'rewritten'", nil, func(v []any) error {
+		s.rewritten, s.last = v[0].(int64), v[1].(int64)>>blockBits>>superBits
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if w.known != nil && w.known.as(s.rewritten) {
+		s.known = w.known
+	}
+	if s.supers, err = numbers(ctx, c, "SELECT block FROM superblocks WHERE block <= ? ORDER BY block DESC", block>>superBits); err != nil || len(s.supers) == 0 {
+		return s, err
+	}
+	if err := s.fill(ctx); err != nil {
+		return nil, err
+	}
+	for len(s.blocks) > 0 && s.blocks[0].block > block {
+		s.blocks = s.blocks[1:]
+	}
+	return s, nil
+}
+
+// peek returns the next block that fits, and false if there is none.
+func (s *blockScan) peek(ctx context.Context) (block int64, ok bool, err error) {
+	for {
+		for len(s.blocks) > 0 {
+			b := s.blocks[0]
+			if s.w.may == nil || b.of == nil || s.w.may(b.of) {
+				return b.block, true, nil
+			}
+			s.blocks = s.blocks[1:]
+		}
+		if len(s.supers) == 0 {
+			return 0, false, nil
+		}
+		if err := s.fill(ctx); err != nil {
+			return 0, false, err
+		}
+	}
+}
+
+// take moves behind the next blocks that fit, and returns them.
+func (s *blockScan) take(ctx context.Context, limit int) ([]int64, error) {
+	var blocks []int64
+	for len(blocks) < limit {
+		block, ok, err := s.peek(ctx)
+		if err != nil || !ok {
+			return blocks, err
+		}
+		blocks = append(blocks, block)
+		s.blocks = s.blocks[1:]
+	}
+	return blocks, nil
+}
+
+// fill reads the blocks of the next superblock, and none if it does not fit.
+func (s *blockScan) fill(ctx context.Context) error {
+	super := s.supers[0]
+	s.supers, s.blocks = s.supers[1:], nil
+	full := super < s.last && s.known != nil
+	if s.w.may != nil {
+		of, ok := (*summary)(nil), false
+		if full {
+			s.known.use(s.rewritten, func() { of, ok = s.known.supers[super] })
+		}
+		if !ok {
+			err := s.c.query(ctx, "SELECT summary FROM superblocks WHERE block = ?", []any{super}, func(v []any) error {
+				of = readSummary(v[0])
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if full {
+				s.known.use(s.rewritten, func() { s.known.supers[super] = of })
+			}
+		}
+		if of != nil && !s.w.may(of) {
+			return nil
+		}
+	}
+	ok := false
+	if full {
+		s.known.use(s.rewritten, func() { s.blocks, ok = s.known.blocks[super] })
+	}
+	if ok {
+		return nil
+	}
+	err := s.c.query(ctx, "SELECT block, summary FROM blocks WHERE block >= ? AND block < ? ORDER BY block DESC", []any{super << superBits, (super + 1) << superBits}, func(v []any) error {
+		s.blocks = append(s.blocks, blockSummary{v[0].(int64), readSummary(v[1])})
+		return nil
+	})
+	if full && err == nil {
+		s.known.use(s.rewritten, func() { s.known.blocks[super] = s.blocks })
+	}
+	return err
+}
 
 // fewFitting is up to how many blocks are found before a look into them.
 const fewFitting = 128
 
-// fitting are the blocks whose times and summaries allow a letter that is selected.
-type fitting struct {
-	// few says that blocks are all of them, the last first. If they are not, blocks
-	// are none.
-	few    bool
-	blocks []int64
-}
-
-// fits finds the blocks of a query, once, if summaries say anything about it.
-func (w *where) fits(ctx context.Context, c *conn) (*fitting, error) {
-	if w.fit != nil {
-		return w.fit, nil
-	}
-	w.fit = &fitting{}
-	if w.may == nil {
-		return w.fit, nil
-	}
-	h := w.test(func(v []driver.Value) bool {
-		s := readSummary(v[0])
-		return s == nil || w.may(s)
-	})
-	for _, alias := range []string{"b", "p"} {
-		w.blockCond.add("troupe_test(?, "+alias+".summary)", h)
-	}
-	blocks, err := w.blocksFrom(ctx, c, maxBlock, fewFitting+1)
-	if err == nil && len(blocks) <= fewFitting {
-		w.fit.few, w.fit.blocks = true, blocks
-	}
-	return w.fit, err
-}
-
 // maxBlock is above all blocks.
 const maxBlock = int64(1) << 62
 
-// blocksFrom returns the last blocks up to one that fit, the last first.
-func (w *where) blocksFrom(ctx context.Context, c *conn, block int64, limit int) ([]int64, error) {
-	if w.fit != nil && w.fit.few {
-		blocks := w.fit.blocks
-		for len(blocks) > 0 && blocks[0] > block {
-			blocks = blocks[1:]
-		}
-		return blocks[:min(limit, len(blocks))], nil
+// fits returns the blocks that may have letters a query selects, if summaries say
+// anything about it and they are few.
+func (w *where) fits(ctx context.Context, c *conn) (blocks []int64, few bool, err error) {
+	if w.may == nil {
+		return nil, false, nil
 	}
-	var cond condition
-	cond.add("b.block <= ? AND p.block <= ?", block, block>>superBits)
-	for _, b := range w.bounds {
-		cond.add(b.of("b"), b.args...)
-		cond.add(b.of("p"), b.args...)
+	s, err := w.scan(ctx, c, maxBlock)
+	if err != nil {
+		return nil, false, err
 	}
-	cond.terms = append(cond.terms, w.blockCond.terms...)
-	cond.args = append(cond.args, w.blockCond.args...)
-	return numbers(ctx, c, "SELECT b.block "+everyBlock+" WHERE "+cond.sql()+lastFirst+" LIMIT ?", append(cond.args, limit)...)
+	blocks, err = s.take(ctx, fewFitting+1)
+	return blocks, err == nil && len(blocks) <= fewFitting, err
 }
 
 // summarizeStep is how many blocks are given a summary in one transaction.

@@ -80,6 +80,7 @@ type pause struct {
 func (s *Store) find(ctx context.Context, c *conn, q deadletter.Query, limit int) (result, error) {
 	w := compile(q)
 	defer w.release()
+	w.known = s.spans
 	if q.Quick {
 		w.until = time.Now().Add(cmp.Or(q.Within, deadletter.DefaultWithin))
 	}
@@ -89,8 +90,8 @@ func (s *Store) find(ctx context.Context, c *conn, q deadletter.Query, limit int
 		return none, err
 	}
 	if len(w.letter.terms) == 0 {
-		seqs, err := w.walk(ctx, c, sel, q.After, limit)
-		return result{seqs: seqs, total: sel.n, known: true}, err
+		seqs, at, err := w.walk(ctx, c, sel, q.After, limit)
+		return result{seqs: seqs, total: sel.n, known: true, pause: at}, err
 	}
 	f, known, err := s.counts.of(ctx, c, w, sel, q)
 	if err != nil || known && f.total == 0 {
@@ -119,6 +120,7 @@ func (s *Store) IDs(ctx context.Context, q deadletter.Query) ([]string, error) {
 	err := s.read(ctx, func(c *conn) error {
 		w := compile(q)
 		defer w.release()
+		w.known = s.spans
 		sel, err := choose(ctx, c, w)
 		if err != nil || sel.n == 0 {
 			return err

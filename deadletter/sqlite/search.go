@@ -45,7 +45,7 @@ func (w *where) from(sel *selection, source string, of ...any) (string, []any) {
 		b.WriteString(" CROSS JOIN classes c ON c.class = l.class")
 	}
 	state := "l.state"
-	if source == fromAll && len(w.bounds) == 0 {
+	if source == fromAll && w.timed == 0 {
 		state = "+l.state" // no index begins with the state but those of times
 	}
 	fmt.Fprintf(&b, " WHERE %s IN (%s)", state, stateList(w.states))
@@ -76,12 +76,12 @@ func (w *where) best(ctx context.Context, c *conn, sel *selection) (string, []an
 		from, args := w.from(sel, fromClass)
 		return from, args, nil
 	}
-	fit, err := w.fits(ctx, c)
+	blocks, few, err := w.fits(ctx, c)
 	if err != nil {
 		return "", nil, err
 	}
-	if fit.few && int64(len(fit.blocks))<<blockBits < sel.n {
-		list, err := json.Marshal(fit.blocks)
+	if few && int64(len(blocks))<<blockBits < sel.n {
+		list, err := json.Marshal(append([]int64{}, blocks...))
 		from, args := w.from(sel, fromBlockList, string(list))
 		return from, args, err
 	}
@@ -119,7 +119,7 @@ func (w *where) count(ctx context.Context, c *conn, sel *selection) (found, erro
 	if err != nil {
 		return found{}, err
 	}
-	f, err := w.few(ctx, c, from, args)
+	f, err := w.few(ctx, c, from, args, fewLetters)
 	if err == nil && f.few == nil {
 		f.total, err = c.number(ctx, "SELECT count(*) "+from, args...)
 	}
@@ -127,14 +127,14 @@ func (w *where) count(ctx context.Context, c *conn, sel *selection) (found, erro
 }
 
 // few returns all letters of a source if they are few, or nothing.
-func (w *where) few(ctx context.Context, c *conn, from string, args []any) (found, error) {
+func (w *where) few(ctx context.Context, c *conn, from string, args []any, few int64) (found, error) {
 	// In one row: the engine stops within a row when ctx ends.
-	list, err := c.textOf(ctx, "SELECT json_group_array(seq) FROM (SELECT l.seq "+from+" LIMIT ?)", append(slices.Clone(args), fewLetters+1)...)
+	list, err := c.textOf(ctx, "SELECT json_group_array(seq) FROM (SELECT l.seq "+from+" LIMIT ?)", append(slices.Clone(args), few+1)...)
 	if err != nil {
 		return found{}, err
 	}
 	var seqs []int64
-	if err := json.Unmarshal([]byte(list), &seqs); err != nil || int64(len(seqs)) > fewLetters {
+	if err := json.Unmarshal([]byte(list), &seqs); err != nil || int64(len(seqs)) > few {
 		return found{}, err
 	}
 	f := found{total: int64(len(seqs)), few: []entry{}}
@@ -163,14 +163,18 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 		return seqsOf(rest[:min(limit, len(rest))]), pause{}, nil
 	}
 	s := w.sieve(c, sel, behind, limit)
-	fit, err := w.fits(ctx, c)
-	if err != nil {
-		return nil, pause{}, err
+	walks := sel.kinds != nil && len(sel.kinds) <= fewKinds
+	few, err := false, error(nil)
+	if walks || len(w.needles) > 0 { // or blocks are looked into in any case
+		var blocks []int64
+		blocks, few, err = w.fits(ctx, c)
+		few = few && int64(len(blocks))<<blockBits < sel.n
 	}
 	switch {
-	case fit.few && int64(len(fit.blocks))<<blockBits < sel.n:
+	case err != nil:
+	case few:
 		_, err = s.blocks(ctx, w, math.MaxInt)
-	case sel.kinds != nil && len(sel.kinds) <= fewKinds && (len(w.needles) == 0 || sel.n < sel.all/20):
+	case walks && (len(w.needles) == 0 || sel.n < sel.all/20):
 		err = s.walk(ctx, sel)
 	case len(w.needles) > 0:
 		err = s.text(ctx, w, f.total > 0 && f.total < sel.all/rareText)

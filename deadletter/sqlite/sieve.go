@@ -258,20 +258,25 @@ func (s *sieve) blocks(ctx context.Context, w *where, most int) (done bool, err 
 	if err != nil {
 		return false, err
 	}
-	block := last >> blockBits
+	scan, err := w.scan(ctx, s.c, last>>blockBits)
+	if err != nil {
+		return false, err
+	}
 	for most > 0 {
 		step := s.pace.next(1, 16)
 		most -= step
-		// One more than is looked at now says whether there is more.
-		blocks, err := w.blocksFrom(ctx, s.c, block, step+1)
+		blocks, err := scan.take(ctx, step)
 		if err != nil {
 			return false, err
 		}
-		if err := s.lookInto(ctx, blocks[:min(step, len(blocks))]); err != nil || len(blocks) <= step {
+		if err := s.lookInto(ctx, blocks); err != nil {
+			return false, err
+		}
+		block, more, err := scan.peek(ctx)
+		if err != nil || !more {
 			return true, err
 		}
-		block = blocks[step]
-		last := (blocks[step]+1)<<blockBits - 1
+		last := (block+1)<<blockBits - 1
 		if done, err := s.newest(ctx, last); done || err != nil {
 			return true, err
 		}

@@ -40,11 +40,14 @@ const (
 	rangePublished
 	rangeResolved
 	rangeSequence // as a signed number, see other
+	rangeFirst
+	rangeLast
 	rangeCount
 )
 
 var rangeOf = map[string]int{
 	"size": rangeSize, "attempts": rangeAttempts, "redrives": rangeRedrives, "published": rangePublished, "resolved": rangeResolved, "seq": rangeSequence,
+	"age": rangeFirst, "first": rangeFirst, "failed": rangeLast,
 }
 
 // presences are the fields of which it is known whether any letter has them, in their
@@ -76,11 +79,10 @@ func (s *summary) add(l *deadletter.Letter) {
 	s.ranges[rangeAttempts].add(int64(max(l.AttemptCount, 0)))
 	s.ranges[rangeRedrives].add(int64(max(l.RedriveCount(), 0)))
 	s.ranges[rangeSequence].add(int64(l.Sequence))
-	for i, t := range map[int]time.Time{rangePublished: l.PublishedAt, rangeResolved: l.ResolvedAt()} {
-		if !t.IsZero() {
-			s.ranges[i].add(nanos(t))
-		}
-	}
+	s.time(rangePublished, l.PublishedAt)
+	s.time(rangeResolved, l.ResolvedAt())
+	s.time(rangeFirst, l.FirstFailedAt)
+	s.time(rangeLast, l.LastFailedAt)
 	s.name("node", l.Node)
 	s.name("cause", l.Cause)
 	s.name("pattern", l.Pattern)
@@ -104,6 +106,12 @@ func (s *summary) add(l *deadletter.Letter) {
 	s.presence("causation", l.CausationID != "")
 	s.presence("corr", l.CorrelationID != "")
 	s.presence("event", l.EventID != "")
+}
+
+func (s *summary) time(i int, t time.Time) {
+	if !t.IsZero() {
+		s.ranges[i].add(nanos(t))
+	}
 }
 
 func (s *summary) presence(field string, there bool) {
@@ -264,7 +272,11 @@ func summaryOfTerm(t *search.Term) mayHave {
 func summaryOfRange(t *search.Term, i int) mayHave {
 	want := span64{math.MinInt64, math.MaxInt64}
 	var from, until int64 // Match is from <= n < until
-	if i == rangePublished || i == rangeResolved {
+	op := t.Op
+	if timeColumns[t.Field] != "" {
+		if o, ok := older[op]; ok && t.Field == "age" {
+			op = o
+		}
 		from, until = nanos(t.Time), nanos(t.Until)
 	} else {
 		if t.Op == search.Exists {
@@ -279,10 +291,10 @@ func summaryOfRange(t *search.Term, i int) mayHave {
 			from = until // nothing is equal, and what is more is more than the floor
 		}
 	}
-	if t.Op != search.Exists && (from == math.MinInt64 || until == math.MaxInt64) {
+	if op != search.Exists && (from == math.MinInt64 || until == math.MaxInt64) {
 		return nil // beyond what the file can say
 	}
-	switch t.Op {
+	switch op {
 	case search.Match:
 		want = span64{from, until - 1}
 	case search.Less:

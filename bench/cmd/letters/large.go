@@ -14,7 +14,6 @@ import (
 
 	"github.com/troupe-go/troupe/console"
 	"github.com/troupe-go/troupe/deadletter"
-	"github.com/troupe-go/troupe/deadletter/search"
 	"github.com/troupe-go/troupe/deadletter/sqlite"
 	"github.com/troupe-go/troupe/ops"
 )
@@ -50,7 +49,10 @@ func (r *run) large(ctx context.Context) (err error) {
 	}
 	r.out.line("The full-text index, which is filled when nothing else is to be done, took %v more. The file has %d MiB, %d bytes a letter.",
 		took.Round(time.Second), info.Size()>>20, info.Size()/int64(r.letters))
-	if err := r.pages(ctx, s, now); err != nil {
+	if err := r.pages(ctx, path, now); err != nil {
+		return err
+	}
+	if err := r.counts(ctx, path, now); err != nil {
 		return err
 	}
 	return r.console(ctx, s)
@@ -99,11 +101,11 @@ func (r *run) indexed(ctx context.Context, path string) error {
 	}
 	defer db.Close()
 	for tick := 0; ; tick++ {
-		var done, all int
-		if err := db.QueryRowContext(ctx, "SELECT (SELECT n FROM counters WHERE name = 'indexed'), (SELECT max(seq) FROM letter_rows)").Scan(&done, &all); err != nil {
+		var done, all, bare int
+		if err := db.QueryRowContext(ctx, "SELECT (SELECT n FROM counters WHERE name = 'indexed'), (SELECT max(seq) FROM letter_rows), (SELECT count(*) FROM blocks WHERE summary IS NULL)").Scan(&done, &all, &bare); err != nil {
 			return err
 		}
-		if done >= all {
+		if done >= all && bare == 0 {
 			return nil
 		}
 		if tick%100 == 0 {
@@ -111,54 +113,6 @@ func (r *run) indexed(ctx context.Context, path string) error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-}
-
-// filters are queries of all kinds.
-func filters() []string {
-	return []string{
-		"", "state:open", "state:open snoozed:no", "topic:orders.region-07", "sub:billing-017", "reason:rejected", "group:" + fingerprint(7),
-		"topic:orders.region-1* state:open", "-sub:billing-0*", "age:>1h", "age:<1h", "age:>6d", "failed:>now-10m", "topic:orders.region-07 age:>1d",
-		`err:"i/o timeout"`, "err:timeout", `err:"order 7777:"`, "springfield", "customer-31337@", "nosuchtextanywhere", "err:timeout sub:billing-017",
-		"payload.order.id:7777", "event:event-000007777", "corr:flow-000002592", "header.tenant:tenant-7", "node:host-3", "attempts:>=3", "redrives:>0",
-	}
-}
-
-const pagesOfEach = 40
-
-func (r *run) pages(ctx context.Context, s *sqlite.Store, now time.Time) error {
-	r.out.line("## Pages\n\n%d letters. A page has 50. The first is one that nobody has asked for before: quick, as the console asks, which does not wait for a total that takes longer; "+
-		"and with the exact total. The next pages are %d, one behind the other, with the exact total.", r.letters, pagesOfEach)
-	r.out.table("query", "letters", "first, quick", "first, exact", "next, median", "next, p95", "next, slowest")
-	for _, text := range filters() {
-		where, err := search.Parse(text)
-		if err != nil {
-			return err
-		}
-		q := deadletter.Query{Where: where, Now: now, Quick: true}
-		var first deadletter.Page
-		quick, err := timed(func() error { first, err = s.List(ctx, q); return err })
-		if err != nil {
-			return err
-		}
-		q.Quick = false
-		exact, err := timed(func() error { first, err = s.List(ctx, q); return err })
-		if err != nil {
-			return err
-		}
-		var took timings
-		for range pagesOfEach {
-			var p deadletter.Page
-			d, err := timed(func() error { p, err = s.List(ctx, q); return err })
-			if err != nil || p.Total != first.Total {
-				return fmt.Errorf("%s: Total %d, %v, want %d", text, p.Total, err, first.Total)
-			}
-			took, q.After = append(took, d), p.Next
-		}
-		r.say("%-40s quick %10s  exact %10s  next %10s", text, millis(quick), millis(exact), took.at(0.5))
-		r.out.row("`"+text+"`", fmt.Sprint(first.Total), millis(quick), millis(exact), took.at(0.5), took.at(0.95), took.at(1))
-	}
-	r.out.line("")
-	return nil
 }
 
 // console measures the API over HTTP, as a browser on the same machine would see it.
@@ -214,7 +168,7 @@ func (r *run) console(ctx context.Context, s *sqlite.Store) error {
 	}
 	calls := [][]string{{"overview"}, {"groups", "query", "state:open", "spark", "24"}, {"timeline", "spans", "48"}, {"letter", "id", page.Letters[0].ID},
 		{"group", "fingerprint", fingerprint(7)}, {"operations"}, {"audit"}, {"verify"}, {"complete", "query", "sub:bil"}}
-	for _, text := range filters() {
+	for _, text := range consoleQueries() {
 		calls = append(calls, []string{"letters", "query", text, "brief", "true", "quick", "true"})
 	}
 	for _, call := range calls {
@@ -224,4 +178,9 @@ func (r *run) console(ctx context.Context, s *sqlite.Store) error {
 	}
 	r.out.line("")
 	return nil
+}
+
+// consoleQueries are those of letters that the console is asked for.
+func consoleQueries() []string {
+	return []string{"", "state:open snoozed:no", "topic:orders.region-007", "err:timeout", "customer-31337@", "node:host-canary", "payload.order.total:>1000000"}
 }

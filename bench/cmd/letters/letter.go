@@ -81,7 +81,7 @@ func finish(l *deadletter.Letter, n int, rare bool) {
 	for i := range redrives {
 		at = at.Add(time.Minute)
 		outcome := deadletter.OutcomeFailed
-		if i == redrives-1 && n%2 == 0 {
+		if i == redrives-1 && n/(rareEvery/2)%4 == 1 {
 			outcome = deadletter.OutcomeDone
 		}
 		_, _ = l.BeginRedrive("dana", 1, at)               // it is open

@@ -52,8 +52,19 @@ func cpu() string {
 type timings []time.Duration
 
 func (t timings) at(share float64) string {
+	if len(t) == 0 {
+		return "–"
+	}
 	slices.Sort(t)
 	return millis(t[min(len(t)-1, int(share*float64(len(t))))])
+}
+
+func (t timings) median() time.Duration {
+	if len(t) == 0 {
+		return 0
+	}
+	slices.Sort(t)
+	return t[len(t)/2]
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000) }

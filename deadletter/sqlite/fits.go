@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // spans remembers summaries of superblocks that are full, and of their blocks, as long as
@@ -12,6 +13,10 @@ type spans struct {
 	rewritten int64 // how often letters had been changed or removed
 	supers    map[int64]*summary
 	blocks    map[int64][]blockSummary // of a superblock, the last block first
+
+	// The texts of some letters, see match, and when they were read.
+	sample    []string
+	sampledAt time.Time
 }
 
 type blockSummary struct {

@@ -27,7 +27,7 @@ var queries = []string{
 	"type:*fs.PathError", "type:*", "panic:index", "stack:main", "has:stack", "payload:cart", "payload.order.id:7", "payload.order.id:>3", "has:payload.order.id",
 	"-payload.order.id:7", "header.tenant:acme", "has:header.Tenant", "content:application/*", "gotype:shop.*", "size:>20", "size:<20.5", "size:>=0", "size:12",
 	"age:>1h", "has:age", "age:<90m", "-age:>1h", "failed:>now-1h", "failed:2026-03-14", "-failed:2026-03-14", "first:<2026-03-14T02", "published:2026-03", "has:published",
-	"resolved:2026", "-has:resolved", "attempts:>=2", "attempts:0", "redrives:>0", "redrives:0", "redrives:<=1.5", "snoozed:yes", "snoozed:no", "has:snoozed",
+	"resolved:2026", "-has:resolved", "attempts:>=2", "attempts:0", "redrives:>0", "redrives:0", "redrives:<=1.5", "snoozed:yes", "snoozed:no", "state:open snoozed:no", "snoozed:no topic:orders.*", "has:snoozed",
 	"closed:archived", "closed:*", "-has:closed", "op:op-1", "has:op", "op:op-*", "id:l*", "id:l00*", "seq:3", "seq:>9223372036854775807", "event:e1", "causation:c*", "corr:k1",
 	"node:web-1", "imported:*.jsonl", "has:imported", "topic:orders.eu err:timeout state:open age:>1m", "(topic:orders.eu OR sub:mail) (err:timeout OR state:resolved)",
 	"first:>1500 first:<2400",

@@ -73,8 +73,8 @@ func (r *run) fill(ctx context.Context, s *sqlite.Store, now time.Time) error {
 		}
 	}()
 	r.out.line("A burst of %d letters, batches of %d one after the other:", r.letters, size)
-	r.out.table("letters", "letters/s until then", "letters/s of the last part", "slowest Add")
-	start, last, n, reported := time.Now(), time.Now(), 0, 0
+	r.out.table("letters", "letters/s until then", "letters/s of the last part", "µs of a processor each, with making them", "slowest Add")
+	start, last, n, reported, used := time.Now(), time.Now(), 0, 0, processorTime()
 	var slowest time.Duration
 	for letters := range made {
 		took, err := timed(func() error { return s.Add(ctx, letters) })
@@ -82,11 +82,12 @@ func (r *run) fill(ctx context.Context, s *sqlite.Store, now time.Time) error {
 			return err
 		}
 		slowest = max(slowest, took)
-		if n += len(letters); n-reported >= r.letters/5 || n == r.letters {
+		if n += len(letters); n-reported >= r.letters/10 || n == r.letters {
 			total, part := float64(n)/time.Since(start).Seconds(), float64(n-reported)/time.Since(last).Seconds()
-			r.say("%d letters, %.0f/s", n, total)
-			r.out.row(fmt.Sprint(n), fmt.Sprintf("%.0f", total), fmt.Sprintf("%.0f", part), millis(slowest))
-			last, reported = time.Now(), n
+			each := float64((processorTime() - used).Nanoseconds()) / 1000 / float64(n-reported)
+			r.say("%d letters, %.0f/s, the last %.0f/s, %.1f µs of a processor each", n, total, part, each)
+			r.out.row(fmt.Sprint(n), fmt.Sprintf("%.0f", total), fmt.Sprintf("%.0f", part), fmt.Sprintf("%.1f", each), millis(slowest))
+			last, reported, used = time.Now(), n, processorTime()
 		}
 	}
 	r.out.line("")

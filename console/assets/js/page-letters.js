@@ -184,7 +184,7 @@ export const letters = {
 function searching(d) {
   const percent = Math.floor(100 * d.searching);
   return h('div', { class: 'card searching', key: 'searching' }, h('div', { class: 'body stack' },
-    h('div', { class: 'tabular', role: 'status' }, `${d.letters.length ? lettersOf(d.letters.length) + ' found' : 'Nothing found yet'}; ${percent} % of the store searched, the newest first`),
+    h('div', { class: 'tabular', role: 'status' }, `${d.letters.length ? lettersOf(d.letters.length) + ' found' : 'Nothing found yet'}; ${percent || 'less than 1'} % of the store searched, the newest first`),
     h('div', { class: 'progress', role: 'progressbar', 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': percent, 'aria-label': 'How much of the store has been searched' }, h('i', { class: 'i-issued', css: { width: `${percent}%` } }))));
 }
 

@@ -93,19 +93,25 @@ func (c *call) group() error {
 // limit is the size of a page.
 func (c *call) limit() int { return c.between("limit", 0, 0, deadletter.MaxLimit) }
 
+// maxWithin is how many milliseconds a quick page of letters takes at most.
+const maxWithin = 1000
+
 func (c *call) letters() error {
 	query, after, limit, brief := c.text("query"), c.text("after"), c.limit(), c.flag("brief")
-	list := c.desk.Letters
-	if c.flag("quick") {
-		list = c.desk.QuickLetters
-	}
+	quick, within := c.flag("quick"), time.Duration(c.between("within", 0, 0, maxWithin))*time.Millisecond
 	if c.fault != nil {
 		return c.fault
 	}
 	if err := c.mayQuery(query); err != nil {
 		return err
 	}
-	page, err := list(c.r.Context(), query, after, limit)
+	var page deadletter.Page
+	var err error
+	if quick {
+		page, err = c.desk.QuickLetters(c.r.Context(), query, after, limit, within)
+	} else {
+		page, err = c.desk.Letters(c.r.Context(), query, after, limit)
+	}
 	if err != nil {
 		return err
 	}
@@ -119,7 +125,7 @@ func (c *call) letters() error {
 		}
 		if visible {
 			if size += l.Size(); size > c.cfg.MaxPage && i > 0 {
-				answer.Next = page.Letters[i-1].ID // the page is full before its number is reached
+				answer.Next, answer.Searched = page.Letters[i-1].ID, 0 // the page is full before its number is reached
 				break
 			}
 			answer.Letters = append(answer.Letters, l)

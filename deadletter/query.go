@@ -8,12 +8,15 @@ import (
 	"github.com/troupe-go/troupe/deadletter/search"
 )
 
-// The number of letters on a page.
+// The number of letters on a page, and the time for one.
 const (
 	// DefaultLimit applies if a query names no limit.
 	DefaultLimit = 50
 	// MaxLimit is the largest a query may ask for.
 	MaxLimit = 1000
+	// DefaultWithin is how long a query that is Quick looks for letters if it says
+	// nothing else.
+	DefaultWithin = 2 * time.Millisecond
 )
 
 // ErrInvalidQuery is returned by List for a query that breaks a rule of
@@ -45,24 +48,37 @@ type Query struct {
 	// Limit is the largest number of letters to return, at most MaxLimit.
 	// Zero means DefaultLimit.
 	Limit int
-	// Quick does not wait for a total that takes longer than the page: Page.Total
-	// may then be of what is known, and Page.Partial says so. The same query
-	// without it counts the rest.
+	// Quick answers at once. It does not wait for a total that takes longer than the
+	// page: Page.Total may then be of what is known, and Page.Partial says so. Nor
+	// does it wait for letters that are rare: a page may have fewer than Limit, or
+	// none, and yet a Next, with which the same query looks on; Page.Searched says
+	// how far it has come. The same query without Quick looks at all and counts all.
 	Quick bool
+	// Within is about how long a query that is Quick looks for letters. Zero means
+	// DefaultWithin; others it does not concern. At least some letters are looked at,
+	// so that page after page comes to an end.
+	Within time.Duration
 }
 
 // Page is a part of the letters that a query selects.
 type Page struct {
 	// Letters are in descending order of their IDs, newest first.
 	Letters []Letter `json:"letters"`
-	// Next is the After of the next page, and empty on the last.
+	// Next is the After of the next page, and empty on the last. It is not always the
+	// ID of a letter.
 	Next string `json:"next,omitempty"`
 	// Total is how many letters the query selects on all its pages, counted
 	// when this page was read.
 	Total int `json:"total"`
 	// Partial says that there are at least Total: those of this page, and one more
-	// if there is a next page. Only a query that is Quick gets such a page.
+	// if the page is full and there is a next. Only a query that is Quick gets such a
+	// page.
 	Partial bool `json:"partial,omitempty"`
+	// Searched is set if a query that is Quick has ended before its page was full: the
+	// part of the store, from the newest letter to the oldest, that this page and
+	// those before it have looked at. It is more than 0 and less than 1, and a guess
+	// from the place reached. The page has a Next.
+	Searched float64 `json:"searched,omitempty"`
 }
 
 // Validate reports every rule that the query breaks, as one error that wraps
@@ -76,6 +92,9 @@ func (q Query) Validate() error {
 		faults = append(faults, fmt.Errorf("Query.Where: %w", err))
 	}
 	faults = append(faults, limitFault("Query.Limit", q.Limit))
+	if q.Within < 0 {
+		faults = append(faults, fmt.Errorf("Query.Within %v: must not be negative", q.Within))
+	}
 	return invalidQuery(faults...)
 }
 

@@ -82,21 +82,22 @@ func (d *Desk) Group(ctx context.Context, fingerprint string) (deadletter.Group,
 // the Next of the page before, and empty for the first; limit 0 is
 // deadletter.DefaultLimit.
 func (d *Desk) Letters(ctx context.Context, query, after string, limit int) (deadletter.Page, error) {
-	return d.list(ctx, query, after, limit, false)
+	return d.list(ctx, deadletter.Query{After: after, Limit: limit}, query)
 }
 
-// QuickLetters is Letters without a wait for the total: if that takes longer than the
-// page, Page.Partial is set, and Count tells it.
-func (d *Desk) QuickLetters(ctx context.Context, query, after string, limit int) (deadletter.Page, error) {
-	return d.list(ctx, query, after, limit, true)
+// QuickLetters is Letters without a wait. If the total takes longer than the page,
+// Page.Partial is set, and Count tells it. If the letters are rare, the page ends after
+// about within, 0 for deadletter.DefaultWithin, with what has been found: Page.Searched
+// says how far it has come, and Page.Next goes on.
+func (d *Desk) QuickLetters(ctx context.Context, query, after string, limit int, within time.Duration) (deadletter.Page, error) {
+	return d.list(ctx, deadletter.Query{After: after, Limit: limit, Quick: true, Within: within}, query)
 }
 
-func (d *Desk) list(ctx context.Context, query, after string, limit int, quick bool) (deadletter.Page, error) {
-	where, err := parse(query)
-	if err != nil {
+func (d *Desk) list(ctx context.Context, q deadletter.Query, query string) (_ deadletter.Page, err error) {
+	if q.Where, err = parse(query); err != nil {
 		return deadletter.Page{}, err
 	}
-	return d.ledger.List(ctx, deadletter.Query{Where: where, After: after, Limit: limit, Quick: quick})
+	return d.ledger.List(ctx, q)
 }
 
 // Letter returns the letter, or deadletter.ErrNotFound.

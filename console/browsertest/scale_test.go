@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/troupe-go/troupe/console"
 	"github.com/troupe-go/troupe/console/browsertest"
 	"github.com/troupe-go/troupe/deadletter"
+	"github.com/troupe-go/troupe/deadletter/sqlite"
 	"github.com/troupe-go/troupe/ops"
 	"github.com/troupe-go/troupe/runtime"
 	"github.com/troupe-go/troupe/topics"
@@ -22,7 +24,8 @@ import (
 
 // TestScale is a console of 10,000 subscribers and many letters: no page has more
 // rows than fit a page of the server, and each is there soon. LETTERS says how many
-// letters, 20,000 without; the times are logged, and no test.
+// letters, 20,000 without, or STORE a file of letters as bench/cmd/letters -store makes
+// one; the times are logged, and no test.
 func TestScale(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes 10,000 subscribers")
@@ -36,7 +39,15 @@ func TestScale(t *testing.T) {
 	}
 	const subscribers = 10_000
 	ctx := t.Context()
-	store, err := deadletter.NewMemory(deadletter.MemoryConfig{Capacity: n + 1, MaxBytes: 16 << 30})
+	var store deadletter.Ledger
+	var err error
+	file := os.Getenv("STORE")
+	if file != "" {
+		n = 0
+		store, err = sqlite.Open(sqlite.Config{Path: file})
+	} else {
+		store, err = deadletter.NewMemory(deadletter.MemoryConfig{Capacity: n + 1, MaxBytes: 16 << 30})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +104,28 @@ func TestScale(t *testing.T) {
 		_ = c.Close(end)
 		_, _ = rt.Shutdown(end)
 		_ = desk.Close(end)
+		if f, ok := store.(*sqlite.Store); ok {
+			_ = f.Close()
+		}
 	})
-	for _, path := range []string{"overview", "letters?query=state:open&brief=true", "letters?query=sub:worker-0007&brief=true", "letters?query=payload.id:77&brief=true", "groups?query=state:open&spark=24", "timeline?spans=48", "subscribers?limit=100", "subscribers?limit=100&sort=trouble", "health", "topics", "tree"} {
+	exact := "letters?query=payload.id:77&brief=true"
+	if file != "" {
+		exact += "&quick=true" // or it looks at a million payloads
+	}
+	paths := []string{"overview", "letters?query=state:open&brief=true", "letters?query=sub:worker-0007&brief=true", exact, "groups?query=state:open&spark=24", "timeline?spans=48", "subscribers?limit=100", "subscribers?limit=100&sort=trouble", "health", "topics", "tree"}
+	pages := []string{"#/overview", "#/tree", "#/tree?sort=trouble", "#/topics", "#/groups", "#/letters"}
+	if file != "" {
+		page, err := store.List(ctx, deadletter.Query{Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := page.Letters[0]
+		paths = append(paths, "groups?query=state:open+snoozed:no&spark=24", "group?fingerprint="+one.Fingerprint, "letter?id="+one.ID,
+			"letters?brief=true&quick=true&query=state:open+snoozed:no", "letters?brief=true&quick=true&query=node:host-canary", "letters?brief=true&quick=true&query=customer-31337@",
+			"letters?brief=true&quick=true&within=250&query=payload.order.total:>1000000", "timeline?spans=60&query=group:"+one.Fingerprint, "operations", "audit", "complete?query=sub:bil", "complete?query=topic:ord")
+		pages = append(pages, "#/group?fingerprint="+one.Fingerprint, "#/letter?id="+one.ID, "#/letters?query=err:timeout", "#/letters?query=node:host-canary", "#/letters?query=payload.order.total:%3E1000000")
+	}
+	for _, path := range paths {
 		var took []time.Duration
 		var size int64
 		for range 5 {
@@ -113,7 +144,7 @@ func TestScale(t *testing.T) {
 		t.Logf("%-50s median %8.2f ms, worst %8.2f ms, %7d bytes", path, ms(took[2]), ms(took[4]), size)
 	}
 	b := drive(t, server.URL+"/ops/dlq/", 1440, "light")
-	for _, hash := range []string{"#/overview", "#/tree", "#/tree?sort=trouble", "#/topics", "#/groups", "#/letters"} {
+	for i, hash := range pages {
 		begin := time.Now()
 		b.visit(hash)
 		took := time.Since(begin)
@@ -122,8 +153,25 @@ func TestScale(t *testing.T) {
 		if rows > 210 || nodes > 6000 {
 			t.Errorf("%s has %d rows and %d elements", hash, rows, nodes)
 		}
-		b.screenshot("scale-" + hash[2:6])
+		if strings.HasPrefix(hash, "#/letters?query=payload") {
+			b.screenshot("scale-searching")
+			t.Logf("%-22s first row after %4.0f ms", hash, ms(b.when(begin, `document.querySelector('tbody tr') || !document.querySelector('.searching')`)))
+		}
+		b.screenshot(fmt.Sprintf("scale-%02d-%s", i, hash[2:6]))
 	}
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// when waits longer than until, and returns how long it was since then.
+func (b *tab) when(begin time.Time, expr string) time.Duration {
+	b.t.Helper()
+	for !js[bool](b, "!!("+expr+")") {
+		select {
+		case <-b.ctx.Done():
+			b.t.Fatalf("never: %s", expr)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return time.Since(begin)
+}

@@ -142,8 +142,9 @@ func (c *Client) Letters(ctx context.Context, query, after string, limit int) (d
 }
 
 // QuickLetters is that of ops.Desk.
-func (c *Client) QuickLetters(ctx context.Context, query, after string, limit int) (deadletter.Page, error) {
-	page, err := get[wire.LetterPage](ctx, c, "letters", url.Values(values{}.text("query", query).text("after", after).number("limit", limit).text("quick", "true")))
+func (c *Client) QuickLetters(ctx context.Context, query, after string, limit int, within time.Duration) (deadletter.Page, error) {
+	page, err := get[wire.LetterPage](ctx, c, "letters", url.Values(values{}.text("query", query).text("after", after).number("limit", limit).text("quick", "true").
+		number("within", int(min(within.Milliseconds(), 1000)))))
 	return page.Page, err
 }
 

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"strings"
 
 	"github.com/troupe-go/troupe/deadletter"
@@ -31,7 +32,8 @@ func choose(ctx context.Context, c *conn, w *where) (*selection, error) {
 		return sel, nil
 	}
 	var err error
-	if sel.all, err = c.number(ctx, "SELECT coalesce(sum(n), 0) FROM tallies"); err != nil {
+	// The account: as many as the sum of the tallies, of which there can be thousands.
+	if sel.all, err = c.number(ctx, "SELECT sum(CASE name WHEN 'added' THEN n ELSE -n END) FROM counters WHERE name IN ('added', 'deleted', 'expired', 'dropped')"); err != nil {
 		return nil, err
 	}
 	in := stateList(w.states)
@@ -40,7 +42,7 @@ func choose(ctx context.Context, c *conn, w *where) (*selection, error) {
 		return sel, err
 	}
 	sel.kinds = []kind{}
-	err = c.query(ctx, "SELECT l.class, l.state, l.n FROM classes c CROSS JOIN tallies l ON l.class = c.class WHERE l.state IN ("+in+") AND "+w.class.sql(),
+	err = c.query(ctx, "SELECT l.class, l.state, l.n FROM classes c CROSS JOIN tallies l ON l.class = c.class WHERE +l.state IN ("+in+") AND "+w.class.sql(),
 		w.class.args, func(v []any) error {
 			sel.kinds = append(sel.kinds, kind{v[0].(int64), deadletter.State(text(v[1]))})
 			sel.n += v[2].(int64)
@@ -68,12 +70,17 @@ const fewBlocks = 16
 
 // walk returns the letters selected behind an ID, newest first, by a query without
 // conditions of letters.
-func (w *where) walk(ctx context.Context, c *conn, sel *selection, behind string, limit int) ([]int64, error) {
+func (w *where) walk(ctx context.Context, c *conn, sel *selection, behind string, limit int) ([]int64, pause, error) {
 	if sel.kinds == nil || len(sel.kinds) > fewKinds {
-		// Where many kinds have letters, most letters are of them.
+		// Where many kinds have letters, most letters are of them. If not, they are
+		// merged after all, unless that would take longer than there is time.
 		s := w.sieve(c, sel, behind, limit)
-		if done, err := s.blocks(ctx, w, fewBlocks); done || err != nil {
-			return seqsOf(s.kept), err
+		most := fewBlocks
+		if !w.until.IsZero() {
+			most = math.MaxInt
+		}
+		if done, err := s.blocks(ctx, w, most); done || err != nil {
+			return seqsOf(s.kept), s.pause, err
 		}
 	}
 	if sel.kinds == nil {
@@ -82,10 +89,11 @@ func (w *where) walk(ctx context.Context, c *conn, sel *selection, behind string
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, pause{}, err
 		}
 	}
-	return sel.merge(behind).take(ctx, c, limit)
+	entries, err := sel.merge(behind).take(ctx, c, limit)
+	return seqsOf(entries), pause{}, err
 }
 
 // merge reads along the letters of the kinds.
@@ -139,13 +147,13 @@ func (cu *cursor) first(ctx context.Context, c *conn, step int) (*entry, error) 
 type merge []*cursor
 
 // take returns the next entries.
-func (m merge) take(ctx context.Context, c *conn, limit int) ([]int64, error) {
+func (m merge) take(ctx context.Context, c *conn, limit int) ([]entry, error) {
 	step := 8
 	if len(m) <= 2 {
 		step = limit
 	}
-	var seqs []int64
-	for len(seqs) < limit {
+	var entries []entry
+	for len(entries) < limit {
 		var newest *cursor
 		var first *entry
 		for _, cu := range m {
@@ -160,8 +168,8 @@ func (m merge) take(ctx context.Context, c *conn, limit int) ([]int64, error) {
 		if newest == nil {
 			break
 		}
-		seqs = append(seqs, first.seq)
+		entries = append(entries, *first)
 		newest.read = newest.read[1:]
 	}
-	return seqs, nil
+	return entries, nil
 }

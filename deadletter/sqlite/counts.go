@@ -60,8 +60,7 @@ func (cc *countCache) of(ctx context.Context, c *conn, w *where, sel *selection,
 	case ok && before.upTo == now.upTo:
 		return before.found, true, nil
 	case w.awake != nil:
-		now.found, err = w.countAwake(ctx, c, sel)
-		known = true
+		now.found, known, err = w.countAwake(ctx, c, sel, q.Quick)
 	case ok && (!q.Quick || now.upTo-before.upTo <= quickLetters):
 		now.found, err = w.countBehind(ctx, c, sel, before)
 		known = true
@@ -109,13 +108,22 @@ func (w *where) countBehind(ctx context.Context, c *conn, sel *selection, before
 	return f, err
 }
 
-// countAwake counts those that are snoozed, of which there are few.
-func (w *where) countAwake(ctx context.Context, c *conn, sel *selection) (found, error) {
+// manySnoozed is how many that are snoozed are counted for a total that nobody is to
+// wait for.
+const manySnoozed = 5000
+
+// countAwake counts those that are snoozed, of which there are few; if they are not, not
+// quickly.
+func (w *where) countAwake(ctx context.Context, c *conn, sel *selection, quick bool) (found, bool, error) {
 	snoozed := *w
 	snoozed.letter = *w.awake
 	from, args := snoozed.from(sel, fromSnoozed)
+	if quick {
+		n, err := c.number(ctx, "SELECT count(*) FROM (SELECT 1 "+from+" LIMIT ?)", append(args, manySnoozed+1)...)
+		return found{total: sel.n - n}, n <= manySnoozed, err
+	}
 	n, err := c.number(ctx, "SELECT count(*) "+from, args...)
-	return found{total: sel.n - n}, err
+	return found{total: sel.n - n}, true, err
 }
 
 // countQuickly counts what an index finds at once.
@@ -125,7 +133,7 @@ func (w *where) countQuickly(ctx context.Context, c *conn, sel *selection) (foun
 	switch {
 	case named && sel.n <= quickLetters:
 		from, args = w.from(sel, fromClass)
-	case sel.kinds == nil && len(w.bounds) == len(w.letter.terms):
+	case sel.kinds == nil && w.timed == len(w.letter.terms):
 		from, args = w.from(sel, fromAll) // by an index of times, of which the first are read
 	case len(w.needles) > 0:
 		upTo, err := watermark(ctx, c)
@@ -149,6 +157,6 @@ func (w *where) countQuickly(ctx context.Context, c *conn, sel *selection) (foun
 	default:
 		return found{}, false, nil
 	}
-	f, err := w.few(ctx, c, from, args)
+	f, err := w.few(ctx, c, from, args, quickLetters)
 	return f, f.few != nil, err
 }

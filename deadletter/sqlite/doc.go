@@ -21,13 +21,18 @@
 //     finds the letters, and each is looked at. Letters are indexed when the store
 //     is not busy; those that are not yet are looked at one by one.
 //   - age and the other times of failures, and snoozed:no: an index counts them.
-//   - anything else, such as payload.total:>100 or node: every letter of the topic,
-//     subscriber, reason, group and state is looked at. Name one of them where the
-//     store is large.
+//   - node, cause, type, content, gotype, pattern, imported, closed, op, attempts,
+//     redrives, size, seq, published, resolved and has: the letters of those blocks
+//     are looked at, of 256 letters each, whose summary allows a match. That is quick
+//     where few blocks have such letters; a pattern that begins with * they do not know.
+//   - anything else, such as payload.total:>100 or -err:timeout: every letter of the
+//     topic, subscriber, reason, group and state is looked at. Name one of them where
+//     the store is large.
 //
 // Pages read the newest letters until there are enough of them, so they cost
 // little where many letters match, and nothing beyond the count where few do. A
-// query that is Quick has its page without the count, if that takes longer.
+// query that is Quick has its page without the count, if that takes longer, and
+// ends after [deadletter.Query.Within] with what it has found.
 //
 // # The file
 //

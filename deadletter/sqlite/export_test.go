@@ -60,7 +60,7 @@ func (s *Store) Plans(ctx context.Context, q deadletter.Query) (plans []string, 
 	err = s.read(ctx, func(c *conn) error {
 		c.trace = func(text string) { statements = append(statements, text) }
 		defer func() { c.trace = nil }()
-		_, _, _, err := s.find(ctx, c, q.AsOf(time.Now()), 51)
+		_, err := s.find(ctx, c, q.AsOf(time.Now()), 51)
 		c.trace = nil
 		for _, text := range statements {
 			if err != nil {
@@ -75,4 +75,17 @@ func (s *Store) Plans(ctx context.Context, q deadletter.Query) (plans []string, 
 		return err
 	})
 	return plans, err
+}
+
+// SummaryAllows reports whether a block of those letters is looked into for a query, by
+// its summary as the file has it.
+func SummaryAllows(q deadletter.Query, letters ...deadletter.Letter) bool {
+	q = q.AsOf(time.Now())
+	s := newSummary()
+	for i := range letters {
+		l := letters[i].Normalize()
+		s.add(&l)
+	}
+	may := summaryOf(q.Where.Root)
+	return may == nil || may(readSummary(s.bytes()))
 }

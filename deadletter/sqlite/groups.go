@@ -95,6 +95,13 @@ func (s *Store) fingerprints(ctx context.Context, c *conn, w *where) (string, []
 		return "SELECT c.fingerprint FROM classes c CROSS JOIN tallies l ON l.class = c.class WHERE l.state IN (" + stateList(w.states) + ") AND " + w.class.sql(),
 			slices.Clone(w.class.args), nil
 	}
+	if w.awake != nil {
+		// As the console asks: a class has some that are not snoozed if more are there
+		// than are.
+		return "SELECT c.fingerprint FROM classes c CROSS JOIN tallies l ON l.class = c.class WHERE l.state IN (" + stateList(w.states) + ") AND " + w.class.sql() +
+				" AND l.n > CASE WHEN l.state = 'open' THEN (SELECT count(*) FROM letter_rows l INDEXED BY letter_rows_snoozed WHERE l.class = c.class AND " + w.awake.sql() + ") ELSE 0 END",
+			append(slices.Clone(w.class.args), w.awake.args...), nil
+	}
 	sel, err := choose(ctx, c, w)
 	if err != nil {
 		return "", nil, err

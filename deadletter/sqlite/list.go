@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"slices"
@@ -23,11 +24,11 @@ func (s *Store) List(ctx context.Context, q deadletter.Query) (deadletter.Page, 
 	limit := limitOr(q.Limit)
 	page := deadletter.Page{Letters: []deadletter.Letter{}}
 	err := s.read(ctx, func(c *conn) error {
-		seqs, total, known, err := s.find(ctx, c, q, limit+1)
+		f, err := s.find(ctx, c, q, limit+1)
 		if err != nil {
 			return err
 		}
-		more := len(seqs) > limit
+		seqs, more := f.seqs, len(f.seqs) > limit
 		if more {
 			seqs = seqs[:limit]
 		}
@@ -38,9 +39,12 @@ func (s *Store) List(ctx context.Context, q deadletter.Query) (deadletter.Page, 
 		for _, r := range rows {
 			page.Letters = append(page.Letters, r.letter)
 		}
-		page.Total, page.Partial = int(total), !known
-		if more {
+		page.Total, page.Partial = int(f.total), !f.known
+		switch {
+		case more:
 			page.Next = rows[len(rows)-1].letter.ID
+		case f.rest != "":
+			page.Next, page.Searched = f.rest, f.searched
 		}
 		return nil
 	})
@@ -57,29 +61,49 @@ func limitOr(limit int) int {
 	return limit
 }
 
-// find returns the first letters behind q.After, newest first, and how many there
-// are on all pages, or at least if that is not known.
-func (s *Store) find(ctx context.Context, c *conn, q deadletter.Query, limit int) (seqs []int64, total int64, known bool, err error) {
+// result is what find finds: the first letters behind q.After, newest first, and how
+// many there are on all pages, or at least if that is not known.
+type result struct {
+	seqs  []int64
+	total int64
+	known bool
+	pause
+}
+
+// pause is where a look for letters ended before its time: there may be more behind
+// rest, which is empty if it has come to its end.
+type pause struct {
+	rest     string
+	searched float64 // part of the store
+}
+
+func (s *Store) find(ctx context.Context, c *conn, q deadletter.Query, limit int) (result, error) {
 	w := compile(q)
 	defer w.release()
+	w.known = s.spans
+	if q.Quick {
+		w.until = time.Now().Add(cmp.Or(q.Within, deadletter.DefaultWithin))
+	}
+	none := result{known: true}
 	sel, err := choose(ctx, c, w)
 	if err != nil || sel.n == 0 {
-		return nil, 0, true, err
+		return none, err
 	}
 	if len(w.letter.terms) == 0 {
-		seqs, err = w.walk(ctx, c, sel, q.After, limit)
-		return seqs, sel.n, true, err
+		seqs, at, err := w.walk(ctx, c, sel, q.After, limit)
+		return result{seqs: seqs, total: sel.n, known: true, pause: at}, err
 	}
 	f, known, err := s.counts.of(ctx, c, w, sel, q)
 	if err != nil || known && f.total == 0 {
-		return nil, 0, true, err
+		return none, err
 	}
-	seqs, err = w.page(ctx, c, sel, f, q.After, limit)
-	if known {
-		return seqs, f.total, true, err
+	seqs, at, err := w.page(ctx, c, sel, f, q.After, limit)
+	r := result{seqs: seqs, total: f.total, known: known, pause: at}
+	if !known {
+		// A page that is the first and the last has all of them.
+		r.total, r.known = int64(len(seqs)), q.After == "" && len(seqs) < limit && at.rest == ""
 	}
-	// A page that is the first and the last has all of them.
-	return seqs, int64(len(seqs)), q.After == "" && len(seqs) < limit, err
+	return r, err
 }
 
 // IDs implements [deadletter.Ledger].
@@ -96,6 +120,7 @@ func (s *Store) IDs(ctx context.Context, q deadletter.Query) ([]string, error) {
 	err := s.read(ctx, func(c *conn) error {
 		w := compile(q)
 		defer w.release()
+		w.known = s.spans
 		sel, err := choose(ctx, c, w)
 		if err != nil || sel.n == 0 {
 			return err

@@ -236,7 +236,9 @@ UPDATE counters SET n = 0 WHERE name = 'indexed';
 `
 
 // Which version of the program failed, and which member of a fleet does what: of letters
-// that were imported from there, as a file has one writer.
+// that were imported from there, as a file has one writer. What the letters of a block
+// can be, see summary: those of blocks that are there already are made when the store is
+// not busy. And those that are snoozed are counted without a look at each.
 const schema3 = `
 ALTER TABLE letter_rows ADD COLUMN build TEXT NOT NULL DEFAULT '';
 ALTER TABLE redrives ADD COLUMN member TEXT NOT NULL DEFAULT '';
@@ -250,6 +252,10 @@ SELECT l.seq, l.id, c.topic, c.subscriber, c.reason, c.fingerprint, l.state,
 	l.event_id, l.causation_id, l.correlation_id, l.imported_from, l.content_type, l.go_type,
 	l.payload_error, l.closed, l.error, l.error_types, l.panic_value, l.headers, l.payload, l.stack
 FROM letter_rows l JOIN classes c ON c.class = l.class;
+ALTER TABLE blocks ADD COLUMN summary BLOB;
+ALTER TABLE superblocks ADD COLUMN summary BLOB;
+DROP INDEX letter_rows_snoozed;
+CREATE INDEX letter_rows_snoozed ON letter_rows (class, snoozed_until, state) WHERE snoozed_until IS NOT NULL;
 `
 
 // migrate brings the file to schemaVersion, or says why that cannot be.

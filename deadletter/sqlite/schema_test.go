@@ -206,7 +206,7 @@ func TestAnOldSchemaIsBroughtUpToDate(t *testing.T) {
 	for _, statement := range []string{
 		"DROP VIEW letters", "CREATE VIEW letters AS SELECT seq FROM letter_rows", "ALTER TABLE letter_rows DROP COLUMN build",
 		"ALTER TABLE redrives DROP COLUMN member", "ALTER TABLE redrives DROP COLUMN errand", "ALTER TABLE operations DROP COLUMN member",
-		"DROP TABLE superblocks", "DELETE FROM counters WHERE name = 'rewritten'", "INSERT INTO counters VALUES ('generation', 7)", "PRAGMA user_version = 1",
+		"DROP TABLE superblocks", "ALTER TABLE blocks DROP COLUMN summary", "DELETE FROM counters WHERE name = 'rewritten'", "INSERT INTO counters VALUES ('generation', 7)", "PRAGMA user_version = 1",
 	} {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatal(err)
@@ -236,5 +236,14 @@ func TestAnOldSchemaIsBroughtUpToDate(t *testing.T) {
 	}
 	if _, err := s.Verify(t.Context()); err != nil {
 		t.Error(err)
+	}
+	s.Close()
+	if db, err = sql.Open("sqlite", path); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var blocks, bare int
+	if err := db.QueryRow("SELECT count(*), count(*) - count(summary) FROM (SELECT summary FROM blocks UNION ALL SELECT summary FROM superblocks)").Scan(&blocks, &bare); err != nil || blocks != 4 || bare > 0 {
+		t.Errorf("%d of %d blocks have no summary, %v", bare, blocks, err)
 	}
 }

@@ -45,7 +45,7 @@ func (w *where) from(sel *selection, source string, of ...any) (string, []any) {
 		b.WriteString(" CROSS JOIN classes c ON c.class = l.class")
 	}
 	state := "l.state"
-	if source == fromAll && len(w.bounds) == 0 {
+	if source == fromAll && w.timed == 0 {
 		state = "+l.state" // no index begins with the state but those of times
 	}
 	fmt.Fprintf(&b, " WHERE %s IN (%s)", state, stateList(w.states))
@@ -72,7 +72,20 @@ func (w *where) from(sel *selection, source string, of ...any) (string, []any) {
 // best is from with the source that has the fewest letters to look at.
 func (w *where) best(ctx context.Context, c *conn, sel *selection) (string, []any, error) {
 	named := sel.kinds != nil && len(sel.kinds) <= manyKinds
-	if named && (sel.n <= fewLetters || sel.n < sel.all/20) {
+	if named && sel.n <= fewLetters {
+		from, args := w.from(sel, fromClass)
+		return from, args, nil
+	}
+	blocks, few, err := w.fits(ctx, c)
+	if err != nil {
+		return "", nil, err
+	}
+	if few && int64(len(blocks))<<blockBits < sel.n {
+		list, err := json.Marshal(append([]int64{}, blocks...))
+		from, args := w.from(sel, fromBlockList, string(list))
+		return from, args, err
+	}
+	if named && sel.n < sel.all/20 {
 		from, args := w.from(sel, fromClass)
 		return from, args, nil
 	}
@@ -106,7 +119,7 @@ func (w *where) count(ctx context.Context, c *conn, sel *selection) (found, erro
 	if err != nil {
 		return found{}, err
 	}
-	f, err := w.few(ctx, c, from, args)
+	f, err := w.few(ctx, c, from, args, fewLetters)
 	if err == nil && f.few == nil {
 		f.total, err = c.number(ctx, "SELECT count(*) "+from, args...)
 	}
@@ -114,14 +127,14 @@ func (w *where) count(ctx context.Context, c *conn, sel *selection) (found, erro
 }
 
 // few returns all letters of a source if they are few, or nothing.
-func (w *where) few(ctx context.Context, c *conn, from string, args []any) (found, error) {
+func (w *where) few(ctx context.Context, c *conn, from string, args []any, few int64) (found, error) {
 	// In one row: the engine stops within a row when ctx ends.
-	list, err := c.textOf(ctx, "SELECT json_group_array(seq) FROM (SELECT l.seq "+from+" LIMIT ?)", append(slices.Clone(args), fewLetters+1)...)
+	list, err := c.textOf(ctx, "SELECT json_group_array(seq) FROM (SELECT l.seq "+from+" LIMIT ?)", append(slices.Clone(args), few+1)...)
 	if err != nil {
 		return found{}, err
 	}
 	var seqs []int64
-	if err := json.Unmarshal([]byte(list), &seqs); err != nil || int64(len(seqs)) > fewLetters {
+	if err := json.Unmarshal([]byte(list), &seqs); err != nil || int64(len(seqs)) > few {
 		return found{}, err
 	}
 	f := found{total: int64(len(seqs)), few: []entry{}}
@@ -135,8 +148,9 @@ func (w *where) few(ctx context.Context, c *conn, from string, args []any) (foun
 
 func newestFirst(a, b entry) int { return strings.Compare(b.id, a.id) }
 
-// page returns the letters found behind an ID, newest first.
-func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behind string, limit int) ([]int64, error) {
+// page returns the letters found behind an ID, newest first, and where the look for
+// them ended if its time was over.
+func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behind string, limit int) ([]int64, pause, error) {
 	if f.few != nil {
 		rest := f.few
 		if behind != "" {
@@ -146,19 +160,28 @@ func (w *where) page(ctx context.Context, c *conn, sel *selection, f found, behi
 			}
 			rest = rest[i:]
 		}
-		return seqsOf(rest[:min(limit, len(rest))]), nil
+		return seqsOf(rest[:min(limit, len(rest))]), pause{}, nil
 	}
 	s := w.sieve(c, sel, behind, limit)
-	var err error
+	walks := sel.kinds != nil && len(sel.kinds) <= fewKinds
+	few, err := false, error(nil)
+	if walks || len(w.needles) > 0 { // or blocks are looked into in any case
+		var blocks []int64
+		blocks, few, err = w.fits(ctx, c)
+		few = few && int64(len(blocks))<<blockBits < sel.n
+	}
 	switch {
-	case sel.kinds != nil && len(sel.kinds) <= fewKinds && (len(w.needles) == 0 || sel.n < sel.all/20):
+	case err != nil:
+	case few:
+		_, err = s.blocks(ctx, w, math.MaxInt)
+	case walks && (len(w.needles) == 0 || sel.n < sel.all/20):
 		err = s.walk(ctx, sel)
 	case len(w.needles) > 0:
 		err = s.text(ctx, w, f.total > 0 && f.total < sel.all/rareText)
 	default:
 		_, err = s.blocks(ctx, w, math.MaxInt)
 	}
-	return seqsOf(s.kept), err
+	return seqsOf(s.kept), s.pause, err
 }
 
 func seqsOf(entries []entry) []int64 {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"sort"
+	"time"
 )
 
 // sieve looks at letters, some at a time, and keeps the newest that a query
@@ -24,10 +26,74 @@ type sieve struct {
 	behind           string
 	limit            int
 	kept             []entry
+	pace             pace
+	pause
+}
+
+// pace divides the time that a look for letters has, into steps of so many.
+type pace struct {
+	until time.Time // zero for all the time there is
+	last  time.Time // when the last step began
+	step  int
+}
+
+// next is the size of the next step: twice that of the last, but at most that and
+// what the time that is left is likely to be enough for.
+func (p *pace) next(first, most int) int {
+	now := time.Now()
+	size := first
+	if p.step > 0 {
+		size = min(2*p.step, most)
+		if took := now.Sub(p.last); !p.until.IsZero() && took > 0 {
+			size = max(1, min(size, int(float64(p.step)*float64(p.until.Sub(now))/float64(took))))
+		}
+	}
+	p.step, p.last = size, now
+	return size
+}
+
+func (p *pace) over() bool { return !p.until.IsZero() && !time.Now().Before(p.until) }
+
+// stop ends the look at that seq, if its time is over: letters up to there are looked
+// at by the next page. That begins behind an ID; so if letters up to there can be as
+// new as those that this page began with, it goes on.
+func (s *sieve) stop(ctx context.Context, last int64) (bool, error) {
+	if !s.pace.over() {
+		return false, nil
+	}
+	left, err := s.high(ctx, last)
+	if err != nil {
+		return false, err
+	}
+	began := s.behind
+	if began == "" {
+		began, err = s.high(ctx, math.MaxInt64)
+		began = past(began)
+	}
+	rest := past(left)
+	if err != nil || rest >= began {
+		return false, err
+	}
+	// Those below rest can have newer ones between them that are not found yet.
+	s.kept = s.kept[:sort.Search(len(s.kept), func(i int) bool { return s.kept[i].id < rest })]
+	return true, s.pauseAt(ctx, rest, last)
+}
+
+// past is a text a little above an ID.
+func past(id string) string { return id + "!" }
+
+// pauseAt notes where the next page begins.
+func (s *sieve) pauseAt(ctx context.Context, rest string, last int64) error {
+	return s.c.query(ctx, "SELECT (SELECT coalesce(min(seq), 0) FROM letter_rows), (SELECT coalesce(max(seq), 0) FROM letter_rows)", nil, func(v []any) error {
+		from, until := float64(v[0].(int64)), float64(v[1].(int64))
+		part := (until - float64(last)) / max(1, until-from+1)
+		s.pause = pause{rest: rest, searched: min(0.999, max(0.001, part))}
+		return nil
+	})
 }
 
 func (w *where) sieve(c *conn, sel *selection, behind string, limit int) *sieve {
-	s := &sieve{c: c, behind: behind, limit: limit}
+	s := &sieve{c: c, behind: behind, limit: limit, pace: pace{until: w.until}}
 	s.from, s.args = w.from(sel, fromList)
 	s.fromBlocks, _ = w.from(sel, fromBlockList)
 	if behind != "" {
@@ -68,10 +134,15 @@ func (s *sieve) newest(ctx context.Context, last int64) (bool, error) {
 	if len(s.kept) < s.limit {
 		return false, nil
 	}
-	block := last >> blockBits
-	high, err := s.c.textOf(ctx, `SELECT max(high) FROM (SELECT max(high) AS high FROM superblocks WHERE block < ?
-		UNION ALL SELECT max(high) FROM blocks WHERE block >= ? AND block <= ?)`, block>>superBits, block>>superBits<<superBits, block)
+	high, err := s.high(ctx, last)
 	return high < s.kept[s.limit-1].id, err
+}
+
+// high is the highest ID of the letters up to that seq.
+func (s *sieve) high(ctx context.Context, last int64) (string, error) {
+	block := last >> blockBits
+	return s.c.textOf(ctx, `SELECT max(high) FROM (SELECT max(high) AS high FROM superblocks WHERE block < ?
+		UNION ALL SELECT max(high) FROM blocks WHERE block >= ? AND block <= ?)`, block>>superBits, block>>superBits<<superBits, block)
 }
 
 // start returns the last seq that may be behind the ID.
@@ -130,7 +201,8 @@ func (s *sieve) text(ctx context.Context, w *where, rare bool) error {
 	if err != nil {
 		return err
 	}
-	for step := firstLook; ; step = min(2*step, mostLook) {
+	for {
+		step := s.pace.next(firstLook, mostLook)
 		var seqs []int64
 		tail := last > upTo
 		if tail {
@@ -155,19 +227,25 @@ func (s *sieve) text(ctx context.Context, w *where, rare bool) error {
 		if done, err := s.newest(ctx, last); done || err != nil {
 			return err
 		}
+		if over, err := s.stop(ctx, last); over || err != nil {
+			return err
+		}
 	}
 }
 
 // walk looks at the letters of few kinds, newest first.
 func (s *sieve) walk(ctx context.Context, sel *selection) error {
 	m := sel.merge(s.behind)
-	for step := max(firstLook, s.limit); len(s.kept) < s.limit; step = min(2*step, mostLook) {
-		seqs, err := m.take(ctx, s.c, step)
-		if err != nil || len(seqs) == 0 {
+	for len(s.kept) < s.limit {
+		entries, err := m.take(ctx, s.c, s.pace.next(max(firstLook, s.limit), mostLook))
+		if err != nil || len(entries) == 0 {
 			return err
 		}
-		if err := s.look(ctx, seqs); err != nil {
+		if err := s.look(ctx, seqsOf(entries)); err != nil {
 			return err
+		}
+		if last := entries[len(entries)-1]; len(s.kept) < s.limit && s.pace.over() {
+			return s.pauseAt(ctx, last.id, last.seq)
 		}
 	}
 	return nil
@@ -180,25 +258,29 @@ func (s *sieve) blocks(ctx context.Context, w *where, most int) (done bool, err 
 	if err != nil {
 		return false, err
 	}
-	cond := condition{}
-	block := last >> blockBits
-	cond.add("b.block <= ? AND p.block <= ?", block, block>>superBits)
-	for _, b := range w.bounds {
-		cond.add(b.of("b"), b.args...)
-		cond.add(b.of("p"), b.args...)
+	scan, err := w.scan(ctx, s.c, last>>blockBits)
+	if err != nil {
+		return false, err
 	}
-	for step := 1; most > 0; step = min(2*step, 16) {
+	for most > 0 {
+		step := s.pace.next(1, 16)
 		most -= step
-		// One more than is looked at now says whether there is more.
-		blocks, err := numbers(ctx, s.c, "SELECT b.block "+everyBlock+" WHERE "+cond.sql()+lastFirst+" LIMIT ?", append(cond.args, step+1)...)
+		blocks, err := scan.take(ctx, step)
 		if err != nil {
 			return false, err
 		}
-		if err := s.lookInto(ctx, blocks[:min(step, len(blocks))]); err != nil || len(blocks) <= step {
+		if err := s.lookInto(ctx, blocks); err != nil {
+			return false, err
+		}
+		block, more, err := scan.peek(ctx)
+		if err != nil || !more {
 			return true, err
 		}
-		cond.args[0], cond.args[1] = blocks[step], blocks[step]>>superBits
-		if done, err := s.newest(ctx, (blocks[step]+1)<<blockBits-1); done || err != nil {
+		last := (block+1)<<blockBits - 1
+		if done, err := s.newest(ctx, last); done || err != nil {
+			return true, err
+		}
+		if over, err := s.stop(ctx, last); over || err != nil {
 			return true, err
 		}
 	}

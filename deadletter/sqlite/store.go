@@ -30,6 +30,7 @@ type Store struct {
 	readers  *pool
 	name     string // of the writer's connection
 	counts   *countCache
+	spans    *spans
 
 	// due is when the first deleted letter has to go, in nanoseconds since 1970.
 	due atomic.Int64
@@ -88,7 +89,7 @@ func open(cfg Config, held *os.File) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		cfg: cfg, path: cfg.Path, lock: held, name: name, readers: newPool(reading), counts: newCountCache(),
+		cfg: cfg, path: cfg.Path, lock: held, name: name, readers: newPool(reading), counts: newCountCache(), spans: &spans{},
 		jobs: make(chan *job, queue), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	if s.file, err = os.Stat(cfg.Path); err != nil {
@@ -143,7 +144,7 @@ func openReadOnly(path string) (*Store, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &Error{Path: path, Fix: "name a file", Err: fmt.Errorf("%w: it is no regular file", ErrForeign)}
 	}
-	s := &Store{path: path, readOnly: true, file: info, counts: newCountCache(), cfg: Config{Path: path}.withDefaults()}
+	s := &Store{path: path, readOnly: true, file: info, counts: newCountCache(), spans: &spans{}, cfg: Config{Path: path}.withDefaults()}
 	for _, mode := range []string{"mode=ro", "mode=rw", "mode=ro&immutable=1"} {
 		if mode == "mode=ro&immutable=1" && !settled(path) {
 			break // what is in the log would be missed

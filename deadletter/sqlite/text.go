@@ -26,10 +26,10 @@ const (
 	busy     = 0.6
 )
 
-// behind reports whether there are letters to index.
+// behind reports whether there are letters to index, or blocks to summarize.
 func (s *Store) behind() bool {
 	w := &s.writer
-	return w.c != nil && (w.indexed < w.next-1 || w.stale > 0)
+	return w.c != nil && (w.indexed < w.next-1 || w.stale > 0 || w.bare > 0)
 }
 
 // indexIn is how long the writer waits for changes before it indexes letters, or
@@ -73,8 +73,12 @@ func (s *Store) index(t *tx) error {
 		bodies = append(bodies, body{v[0].(int64), b})
 		return err
 	}
-	if w.indexed >= w.next-1 {
+	switch {
+	case w.indexed < w.next-1:
+	case w.stale > 0:
 		return s.indexStale(t)
+	default:
+		return t.summarize()
 	}
 	upTo := w.indexed
 	for upTo < w.next-1 && upTo < w.indexed+indexStep && (upTo == w.indexed || len(s.jobs) == 0) {
@@ -156,17 +160,16 @@ func (w *where) match(ctx context.Context, c *conn) (string, error) {
 	}
 	common := map[string]int{}
 	if len(runs) > fewRuns {
-		err := c.query(ctx, "SELECT "+bodyColumns+" FROM letter_rows WHERE seq > (SELECT max(seq) FROM letter_rows) - ?", []any{sampled}, func(v []any) error {
-			body, err := scanBody(v)
+		sample, err := w.known.texts(ctx, c)
+		if err != nil {
+			return "", err
+		}
+		for _, body := range sample {
 			for _, run := range runs {
 				if strings.Contains(body, run) {
 					common[run]++
 				}
 			}
-			return err
-		})
-		if err != nil {
-			return "", err
 		}
 		slices.SortStableFunc(runs, func(a, b string) int { return common[a] - common[b] })
 		runs = runs[:fewRuns]
@@ -183,4 +186,32 @@ const (
 	fewRuns  = 3
 	mostRuns = 64
 	sampled  = 32 // letters in which runs are counted
+	// sampleFor is how long they are remembered: reading them takes a millisecond,
+	// and what is common does not change as fast.
+	sampleFor = time.Minute
 )
+
+// texts are those of the last letters, or of some that were the last a while ago.
+func (k *spans) texts(ctx context.Context, c *conn) (sample []string, err error) {
+	if k != nil {
+		k.mu.Lock()
+		if time.Since(k.sampledAt) < sampleFor {
+			sample = k.sample
+		}
+		k.mu.Unlock()
+	}
+	if sample != nil {
+		return sample, nil
+	}
+	err = c.query(ctx, "SELECT "+bodyColumns+" FROM letter_rows WHERE seq > (SELECT max(seq) FROM letter_rows) - ?", []any{sampled}, func(v []any) error {
+		body, err := scanBody(v)
+		sample = append(sample, body)
+		return err
+	})
+	if k != nil && err == nil {
+		k.mu.Lock()
+		k.sample, k.sampledAt = sample, time.Now()
+		k.mu.Unlock()
+	}
+	return sample, err
+}

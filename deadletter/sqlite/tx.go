@@ -86,6 +86,7 @@ const (
 type span struct {
 	low, high   string
 	first, last times
+	summary     *summary
 }
 
 // times is from when to when, in nanoseconds, if there is any time.
@@ -98,7 +99,7 @@ func (ts *times) add(t time.Time) {
 	if t.IsZero() {
 		return
 	}
-	n := t.UnixNano()
+	n := nanos(t)
 	if !ts.some {
 		*ts = times{n, n, true}
 	}
@@ -116,11 +117,12 @@ func (ts *times) values() (from, until any) {
 func (t *tx) place(seq int64, l *deadletter.Letter) {
 	b, ok := t.blocks[seq>>blockBits]
 	if !ok {
-		b.low, b.high = l.ID, l.ID
+		b.low, b.high, b.summary = l.ID, l.ID, newSummary()
 	}
 	b.low, b.high = min(b.low, l.ID), max(b.high, l.ID)
 	b.first.add(l.FirstFailedAt)
 	b.last.add(l.LastFailedAt)
+	b.summary.add(l)
 	t.blocks[seq>>blockBits] = b
 }
 
@@ -132,6 +134,10 @@ func (b *span) join(o span) {
 	b.high = max(b.high, o.high)
 	b.first.join(o.first)
 	b.last.join(o.last)
+	if b.summary == nil {
+		b.summary = newSummary()
+	}
+	b.summary.join(o.summary)
 }
 
 func (ts *times) join(o times) {
@@ -144,7 +150,7 @@ func (ts *times) join(o times) {
 	}
 }
 
-const upsertBlock = `INSERT INTO %s VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+const upsertBlock = `INSERT INTO %s VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET summary = excluded.summary,
 	low = min(low, excluded.low), high = max(high, excluded.high),
 	first_min = min(coalesce(first_min, excluded.first_min), coalesce(excluded.first_min, first_min)),
 	first_max = max(coalesce(first_max, excluded.first_max), coalesce(excluded.first_max, first_max)),
@@ -179,7 +185,7 @@ func (t *tx) flush() error {
 	clear(t.counts)
 	supers := map[int64]span{}
 	for block, b := range t.blocks {
-		if err := t.putSpan(upsertBlocks, block, b); err != nil {
+		if err := t.putSpan("blocks", upsertBlocks, block, b); err != nil {
 			return err
 		}
 		s := supers[block>>superBits]
@@ -187,7 +193,7 @@ func (t *tx) flush() error {
 		supers[block>>superBits] = s
 	}
 	for block, b := range supers {
-		if err := t.putSpan(upsertSuperblocks, block, b); err != nil {
+		if err := t.putSpan("superblocks", upsertSuperblocks, block, b); err != nil {
 			return err
 		}
 	}
@@ -195,10 +201,26 @@ func (t *tx) flush() error {
 	return t.flushGroups()
 }
 
-func (t *tx) putSpan(upsert string, block int64, b span) error {
+// putSpan widens what the file has of a block.
+func (t *tx) putSpan(table, upsert string, block int64, b span) error {
+	summary := any(nil)
+	known := true
+	err := t.query("SELECT summary FROM "+table+" WHERE block = ?", []any{block}, func(v []any) error {
+		before := readSummary(v[0])
+		if known = before != nil; known {
+			b.summary.join(before)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if known {
+		summary = b.summary.bytes()
+	}
 	firstMin, firstMax := b.first.values()
 	lastMin, lastMax := b.last.values()
-	return t.do(upsert, block, b.low, b.high, firstMin, firstMax, lastMin, lastMax)
+	return t.do(upsert, block, b.low, b.high, firstMin, firstMax, lastMin, lastMax, summary)
 }
 
 // class returns the number of the class of a letter, which it makes if there is
@@ -235,6 +257,6 @@ func (t *tx) dueAt(l *deadletter.Letter) {
 	if l.State != deadletter.StateDeleted || l.Closed == nil || l.Closed.PurgeAt.IsZero() {
 		return
 	}
-	at := l.Closed.PurgeAt.UnixNano()
+	at := nanos(l.Closed.PurgeAt)
 	t.after = append(t.after, func() { t.s.due.Store(min(t.s.due.Load(), at)) })
 }

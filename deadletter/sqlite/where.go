@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/troupe-go/troupe/deadletter"
@@ -23,19 +24,13 @@ type where struct {
 	terms   string // what is asked of it, see match
 	// awake is the opposite of the only condition of letters, if that is that they
 	// are not snoozed: most are not, and those that are have an index.
-	awake *condition
-	// bounds are conditions of the blocks that have such letters, see sieve.
-	bounds  []bound
+	awake   *condition
+	timed   int // how many of the conditions an index of times serves
 	handles []int64
+	may     mayHave   // what a block with such a letter fulfills, or nil
+	known   *spans    // what is known of blocks, or nil
+	until   time.Time // when a look for a page ends, if ever: see sieve
 }
-
-type bound struct {
-	terms []string // such as first_min < ?, joined by AND
-	args  []any
-}
-
-// of is the condition on the blocks of an alias.
-func (b bound) of(alias string) string { return alias + "." + strings.Join(b.terms, " AND "+alias+".") }
 
 // condition is terms that are joined by AND.
 type condition struct {
@@ -76,6 +71,9 @@ func compile(q deadletter.Query) *where {
 	}
 	// In the same order always, so that the statement is prepared once.
 	w.class = w.class.sorted()
+	if q.Where.Root != nil {
+		w.may = summaryOf(q.Where.Root)
+	}
 	nodes := []search.Node{q.Where.Root}
 	if and, ok := q.Where.Root.(*search.And); ok {
 		nodes = and.Nodes
@@ -90,7 +88,9 @@ func compile(q deadletter.Query) *where {
 				continue
 			}
 			w.needle(t)
-			w.bound(t)
+			if served(t) {
+				w.timed++
+			}
 			if t.Field == "snoozed" && t.Op == search.Match && t.Value == "no" {
 				yes := *t
 				yes.Value = "yes"
@@ -178,29 +178,10 @@ func digits(number string) string {
 	return d
 }
 
-// bound notes what a term says of the times in a block.
-func (w *where) bound(t *search.Term) {
-	times := map[string]string{"l.first_failed_at": "first", "l.last_failed_at": "last"}[timeColumns[t.Field]]
-	if times == "" {
-		return
-	}
-	from, until := nanos(t.Time), nanos(t.Until)
-	op := t.Op
-	if o, ok := older[op]; ok && t.Field == "age" {
-		op = o
-	}
-	switch op {
-	case search.Match:
-		w.bounds = append(w.bounds, bound{[]string{times + "_max >= ?", times + "_min < ?"}, []any{from, until}})
-	case search.Less:
-		w.bounds = append(w.bounds, bound{[]string{times + "_min < ?"}, []any{from}})
-	case search.LessEqual:
-		w.bounds = append(w.bounds, bound{[]string{times + "_min < ?"}, []any{until}})
-	case search.Greater:
-		w.bounds = append(w.bounds, bound{[]string{times + "_max >= ?"}, []any{until}})
-	case search.GreaterEqual:
-		w.bounds = append(w.bounds, bound{[]string{times + "_max >= ?"}, []any{from}})
-	}
+// served reports whether an index of times serves a term.
+func served(t *search.Term) bool {
+	column := timeColumns[t.Field]
+	return (column == "l.first_failed_at" || column == "l.last_failed_at") && t.Op != search.Exists
 }
 
 // older is what the comparison of an age means for the time: what is older was
@@ -288,6 +269,9 @@ func (w *where) name(t *search.Term, column string) (string, []any) {
 		return column + " <> ''", nil
 	case t.Parts == nil:
 		return column + " = ?", []any{t.Value}
+	}
+	if len(t.Parts) == 2 && t.Parts[1] == "" && after(t.Parts[0]) != "" {
+		return column + " >= ? AND " + column + " < ?", []any{t.Parts[0], after(t.Parts[0])}
 	}
 	fits := w.test(func(v []driver.Value) bool { return t.Fulfills(str(v[0])) })
 	sql, args := "troupe_test(?, "+whole(column)+")", []any{fits}

@@ -19,6 +19,7 @@ type writer struct {
 	indexed int64              // letters up to that seq are in the full-text index
 	classes map[classKey]int64 // some of those in the file
 	stale   int64              // letters to index again
+	bare    int64              // blocks without a summary
 	rest    time.Time          // no indexing before, after a failure
 	wrote   time.Time          // when the last change ended
 	// load is the part of the time that changes took, in the last window.
@@ -99,6 +100,9 @@ func (w *writer) prepare(c *conn, path string) error {
 		return err
 	}
 	if w.stale, err = c.number(ctx, "SELECT count(*) FROM stale"); err != nil {
+		return err
+	}
+	if w.bare, err = c.number(ctx, "SELECT count(*) FROM blocks WHERE summary IS NULL"); err != nil {
 		return err
 	}
 	if w.newest, err = c.textOf(ctx, "SELECT max(id) FROM letter_rows"); err != nil {

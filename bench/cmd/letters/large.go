@@ -14,7 +14,6 @@ import (
 
 	"github.com/troupe-go/troupe/console"
 	"github.com/troupe-go/troupe/deadletter"
-	"github.com/troupe-go/troupe/deadletter/search"
 	"github.com/troupe-go/troupe/deadletter/sqlite"
 	"github.com/troupe-go/troupe/ops"
 )
@@ -22,14 +21,23 @@ import (
 // large fills a store, and measures pages, totals and the console on it.
 func (r *run) large(ctx context.Context) (err error) {
 	path := r.file("large.db")
+	if r.store != "" {
+		path = r.store
+	}
 	s, err := sqlite.Open(sqlite.Config{Path: path})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	now := time.Now()
-	if err := r.fill(ctx, s, now); err != nil {
+	page, err := s.List(ctx, deadletter.Query{Limit: 1})
+	if err != nil {
 		return err
+	}
+	if page.Total == 0 {
+		if err := r.fill(ctx, s, now); err != nil {
+			return err
+		}
 	}
 	took, err := timed(func() error { return r.indexed(ctx, path) })
 	if err != nil {
@@ -41,7 +49,10 @@ func (r *run) large(ctx context.Context) (err error) {
 	}
 	r.out.line("The full-text index, which is filled when nothing else is to be done, took %v more. The file has %d MiB, %d bytes a letter.",
 		took.Round(time.Second), info.Size()>>20, info.Size()/int64(r.letters))
-	if err := r.pages(ctx, s, now); err != nil {
+	if err := r.pages(ctx, path, now); err != nil {
+		return err
+	}
+	if err := r.counts(ctx, path, now); err != nil {
 		return err
 	}
 	return r.console(ctx, s)
@@ -62,8 +73,8 @@ func (r *run) fill(ctx context.Context, s *sqlite.Store, now time.Time) error {
 		}
 	}()
 	r.out.line("A burst of %d letters, batches of %d one after the other:", r.letters, size)
-	r.out.table("letters", "letters/s until then", "letters/s of the last part", "slowest Add")
-	start, last, n, reported := time.Now(), time.Now(), 0, 0
+	r.out.table("letters", "letters/s until then", "letters/s of the last part", "µs of a processor each, with making them", "slowest Add")
+	start, last, n, reported, used := time.Now(), time.Now(), 0, 0, processorTime()
 	var slowest time.Duration
 	for letters := range made {
 		took, err := timed(func() error { return s.Add(ctx, letters) })
@@ -71,11 +82,12 @@ func (r *run) fill(ctx context.Context, s *sqlite.Store, now time.Time) error {
 			return err
 		}
 		slowest = max(slowest, took)
-		if n += len(letters); n-reported >= r.letters/5 || n == r.letters {
+		if n += len(letters); n-reported >= r.letters/10 || n == r.letters {
 			total, part := float64(n)/time.Since(start).Seconds(), float64(n-reported)/time.Since(last).Seconds()
-			r.say("%d letters, %.0f/s", n, total)
-			r.out.row(fmt.Sprint(n), fmt.Sprintf("%.0f", total), fmt.Sprintf("%.0f", part), millis(slowest))
-			last, reported = time.Now(), n
+			each := float64((processorTime() - used).Nanoseconds()) / 1000 / float64(n-reported)
+			r.say("%d letters, %.0f/s, the last %.0f/s, %.1f µs of a processor each", n, total, part, each)
+			r.out.row(fmt.Sprint(n), fmt.Sprintf("%.0f", total), fmt.Sprintf("%.0f", part), fmt.Sprintf("%.1f", each), millis(slowest))
+			last, reported, used = time.Now(), n, processorTime()
 		}
 	}
 	r.out.line("")
@@ -90,11 +102,11 @@ func (r *run) indexed(ctx context.Context, path string) error {
 	}
 	defer db.Close()
 	for tick := 0; ; tick++ {
-		var done, all int
-		if err := db.QueryRowContext(ctx, "SELECT (SELECT n FROM counters WHERE name = 'indexed'), (SELECT max(seq) FROM letter_rows)").Scan(&done, &all); err != nil {
+		var done, all, bare int
+		if err := db.QueryRowContext(ctx, "SELECT (SELECT n FROM counters WHERE name = 'indexed'), (SELECT max(seq) FROM letter_rows), (SELECT count(*) FROM blocks WHERE summary IS NULL)").Scan(&done, &all, &bare); err != nil {
 			return err
 		}
-		if done >= all {
+		if done >= all && bare == 0 {
 			return nil
 		}
 		if tick%100 == 0 {
@@ -102,54 +114,6 @@ func (r *run) indexed(ctx context.Context, path string) error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-}
-
-// filters are queries of all kinds.
-func filters() []string {
-	return []string{
-		"", "state:open", "state:open snoozed:no", "topic:orders.region-07", "sub:billing-017", "reason:rejected", "group:" + fingerprint(7),
-		"topic:orders.region-1* state:open", "-sub:billing-0*", "age:>1h", "age:<1h", "age:>6d", "failed:>now-10m", "topic:orders.region-07 age:>1d",
-		`err:"i/o timeout"`, "err:timeout", `err:"order 7777:"`, "springfield", "customer-31337@", "nosuchtextanywhere", "err:timeout sub:billing-017",
-		"payload.order.id:7777", "event:event-000007777", "corr:flow-000002592", "header.tenant:tenant-7", "node:host-3", "attempts:>=3", "redrives:>0",
-	}
-}
-
-const pagesOfEach = 40
-
-func (r *run) pages(ctx context.Context, s *sqlite.Store, now time.Time) error {
-	r.out.line("## Pages\n\n%d letters. A page has 50. The first is one that nobody has asked for before: quick, as the console asks, which does not wait for a total that takes longer; "+
-		"and with the exact total. The next pages are %d, one behind the other, with the exact total.", r.letters, pagesOfEach)
-	r.out.table("query", "letters", "first, quick", "first, exact", "next, median", "next, p95", "next, slowest")
-	for _, text := range filters() {
-		where, err := search.Parse(text)
-		if err != nil {
-			return err
-		}
-		q := deadletter.Query{Where: where, Now: now, Quick: true}
-		var first deadletter.Page
-		quick, err := timed(func() error { first, err = s.List(ctx, q); return err })
-		if err != nil {
-			return err
-		}
-		q.Quick = false
-		exact, err := timed(func() error { first, err = s.List(ctx, q); return err })
-		if err != nil {
-			return err
-		}
-		var took timings
-		for range pagesOfEach {
-			var p deadletter.Page
-			d, err := timed(func() error { p, err = s.List(ctx, q); return err })
-			if err != nil || p.Total != first.Total {
-				return fmt.Errorf("%s: Total %d, %v, want %d", text, p.Total, err, first.Total)
-			}
-			took, q.After = append(took, d), p.Next
-		}
-		r.say("%-40s quick %10s  exact %10s  next %10s", text, millis(quick), millis(exact), took.at(0.5))
-		r.out.row("`"+text+"`", fmt.Sprint(first.Total), millis(quick), millis(exact), took.at(0.5), took.at(0.95), took.at(1))
-	}
-	r.out.line("")
-	return nil
 }
 
 // console measures the API over HTTP, as a browser on the same machine would see it.
@@ -205,7 +169,7 @@ func (r *run) console(ctx context.Context, s *sqlite.Store) error {
 	}
 	calls := [][]string{{"overview"}, {"groups", "query", "state:open", "spark", "24"}, {"timeline", "spans", "48"}, {"letter", "id", page.Letters[0].ID},
 		{"group", "fingerprint", fingerprint(7)}, {"operations"}, {"audit"}, {"verify"}, {"complete", "query", "sub:bil"}}
-	for _, text := range filters() {
+	for _, text := range consoleQueries() {
 		calls = append(calls, []string{"letters", "query", text, "brief", "true", "quick", "true"})
 	}
 	for _, call := range calls {
@@ -215,4 +179,9 @@ func (r *run) console(ctx context.Context, s *sqlite.Store) error {
 	}
 	r.out.line("")
 	return nil
+}
+
+// consoleQueries are those of letters that the console is asked for.
+func consoleQueries() []string {
+	return []string{"", "state:open snoozed:no", "topic:orders.region-007", "err:timeout", "customer-31337@", "node:host-canary", "payload.order.total:>1000000"}
 }

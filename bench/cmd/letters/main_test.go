@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,11 +10,18 @@ import (
 	"github.com/troupe-go/troupe/deadletter/search"
 )
 
+// without are filters that no letter of those in this test fits.
+var without = []string{
+	"type:*fs.PathError", "content:text/plain", "first:<now-167h", "published:<now-167h", "attempts:>99", "size:>1000000", "seq:777777", "closed:edited", "op:nothing",
+	"node:nowhere", "node:host-canary attempts:>=12 state:open", `err:"order 7777:"`, "nosuchtextanywhere", "customer-31337@", "-springfield", "payload.order.id:7777", "payload.order.total:<0", "event:event-000007777",
+	"corr:flow-000002592", "causation:none", "header.tenant:nobody", "imported:*.jsonl", "zz",
+}
+
 // Each filter is a query, and there are letters that most of them find.
 func TestFiltersFindSomething(t *testing.T) {
 	now := time.Now()
-	letters := batch(0, 10_000, func(n int) time.Time { return now.Add(-time.Duration(10_000-n) * time.Minute) })
-	nothing := map[string]bool{"nosuchtextanywhere": true, "redrives:>0": true, "customer-31337@": true}
+	const first, n = 20_000, 10_000
+	letters := batch(first, n, func(i int) time.Time { return now.Add(-time.Duration(first+n-i) * time.Minute) })
 	for _, text := range filters() {
 		where, err := search.Parse(text)
 		if err != nil {
@@ -25,7 +33,7 @@ func TestFiltersFindSomething(t *testing.T) {
 				found++
 			}
 		}
-		if (found == 0) != nothing[text] {
+		if nothing := slices.Contains(without, text); nothing != (found == 0) {
 			t.Errorf("%q finds %d letters", text, found)
 		}
 	}

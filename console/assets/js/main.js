@@ -76,7 +76,15 @@ async function load() {
   state.loading = true;
   app.render();
   try {
-    const data = await page.load(params, abort.signal);
+    // What takes long is shown as far as it is, unless what is shown is whole.
+    const show = (data) => {
+      if (abort !== state.abort || (state.data && !state.data.searching && state.of === params)) return;
+      state.data = data;
+      state.of = params;
+      state.error = null;
+      app.render();
+    };
+    const data = await page.load(params, abort.signal, show);
     if (abort !== state.abort) return;
     if (state.data && app.cursor >= 0) {
       // The row that the keyboard is at stays so, wherever it has moved.
@@ -85,6 +93,7 @@ async function load() {
       app.cursor = now >= 0 ? now : Math.min(app.cursor, page.rows(data).length - 1);
     }
     state.data = data;
+    state.of = params;
     state.error = null;
     state.failing = 0;
   } catch (err) {

@@ -128,14 +128,33 @@ function counted(query, page) {
   return page;
 }
 
+// search reads a page. Where letters are rare the server answers with what it has found
+// so far, and is asked to look on until the page is full; show is told of each part.
+const full = 50;
+async function search(query, first, signal, show) {
+  let page = { letters: [], hidden: 0, withheld: 0 }, after = first, within = 0;
+  for (;;) {
+    const part = await get('letters', { query, after, limit: full - page.letters.length - page.hidden, brief: true, quick: true, within }, signal);
+    const found = page.letters.length + page.hidden;
+    page = { ...part, total: part.partial ? part.total + found : part.total, letters: page.letters.concat(part.letters), hidden: page.hidden + (part.hidden || 0), withheld: page.withheld + (part.withheld || 0) };
+    if (!part.searched || page.letters.length + page.hidden >= full) break;
+    page.searching = part.searched;
+    show(page);
+    after = part.next;
+    within = 250;
+  }
+  if (page.partial && !page.next && !first) Object.assign(page, { total: page.letters.length + page.hidden, partial: false });
+  return counted(query, page);
+}
+
 export const letters = {
   title: () => 'Letters',
   every: 20000,
   wants: (e) => ['letter', 'resolved', 'operation'].includes(e.kind),
-  async load(p, signal) {
+  async load(p, signal, show) {
     const query = p.query ?? standard;
     try {
-      return counted(query, await get('letters', { query, after: p.after, brief: true, quick: true }, signal));
+      return await search(query, p.after, signal, show);
     } catch (err) {
       if (err.status === 400) return { letters: [], total: 0, refused: err };
       throw err;
@@ -153,12 +172,21 @@ export const letters = {
         may('mutate') && !d.refused && d.total ? menu(d.partial ? 'All that match' : `All ${lettersOf(d.total)}`, [
           { text: 'Redrive…', run: () => redriveDialog({ query }, d.total) }, { text: 'Fix with a function…', run: () => fixDialog({ query }, d.total) }, ...['archive', 'snooze', 'resolve', 'restore', 'delete'].map((k) => ({ text: k[0].toUpperCase() + k.slice(1) + '…', danger: k === 'delete', run: () => changeDialog(k, { query }, { n: d.total }) })),
           may('payload') ? { text: 'Export as JSON lines', run: () => (location.href = address('export', { query, by: by({}).name }).href) } : null, may('payload') ? { text: 'Export as CloudEvents', run: () => (location.href = address('export', { query, format: 'cloudevents', by: by({}).name }).href) } : null]) : null),
-      d.refused ? null : card(null, d.letters.length ? [letterTable(d), pager({ shown: d.letters.length, total: d.total, partial: d.partial, next: d.next, hidden: d.hidden, withheld: d.withheld })]
+      d.searching ? searching(d) : null,
+      d.refused || (d.searching && !d.letters.length) ? null : card(null, d.letters.length ? [letterTable(d), d.searching ? null : pager({ shown: d.letters.length, total: d.total, partial: d.partial, next: d.next, hidden: d.hidden, withheld: d.withheld })]
         : empty(query === standard ? 'No dead letters' : 'No letter fits', query === standard ? 'Nothing is open. When a handler gives up on an event, it is here within a second.' : 'Change the query, or look at letters of any state.', { icon: query === standard ? 'check' : 'letters', actions: query !== '*' ? [h('a', { class: 'btn', href: link('letters', { query: '*' }) }, 'Show letters of any state')] : null })),
       pickbar(d, { query }),
     ];
   },
 };
+
+// searching says how far a search is that takes long.
+function searching(d) {
+  const percent = Math.floor(100 * d.searching);
+  return h('div', { class: 'card searching', key: 'searching' }, h('div', { class: 'body stack' },
+    h('div', { class: 'tabular', role: 'status' }, `${d.letters.length ? lettersOf(d.letters.length) + ' found' : 'Nothing found yet'}; ${percent || 'less than 1'} % of the store searched, the newest first`),
+    h('div', { class: 'progress', role: 'progressbar', 'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': percent, 'aria-label': 'How much of the store has been searched' }, h('i', { class: 'i-issued', css: { width: `${percent}%` } }))));
+}
 
 // One letter.
 

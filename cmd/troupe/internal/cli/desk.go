@@ -26,7 +26,7 @@ type Desk interface {
 	Groups(ctx context.Context, query string, q deadletter.GroupQuery) (deadletter.GroupPage, error)
 	Group(ctx context.Context, fingerprint string) (deadletter.Group, error)
 	Letters(ctx context.Context, query, after string, limit int) (deadletter.Page, error)
-	QuickLetters(ctx context.Context, query, after string, limit int) (deadletter.Page, error)
+	QuickLetters(ctx context.Context, query, after string, limit int, within time.Duration) (deadletter.Page, error)
 	Letter(ctx context.Context, id string) (deadletter.Letter, error)
 	Timeline(ctx context.Context, query string, from, until time.Time, spans int) ([]deadletter.Span, error)
 	Operations(ctx context.Context, q deadletter.OperationQuery) (deadletter.OperationPage, error)

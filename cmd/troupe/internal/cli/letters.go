@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-go/troupe/deadletter"
@@ -48,7 +49,7 @@ func (a *app) list(ctx context.Context, query string, page pageFlags, payload bo
 	a.asked = query
 	list := a.desk.Letters
 	if a.plain() {
-		list = a.desk.QuickLetters // the rows first
+		list = a.look // the rows first
 	}
 	p, err := list(ctx, query, page.after, page.limit)
 	if err != nil {
@@ -83,6 +84,45 @@ func (a *app) list(ctx context.Context, query string, page pageFlags, payload bo
 	}
 	a.more(len(p.Letters), p.Total, p.Next)
 	return nil
+}
+
+// lookStep is how often a search tells how far it is.
+const lookStep = 250 * time.Millisecond
+
+// look reads a page without a wait for its total. Where letters are rare it says how much
+// of the store it has searched.
+func (a *app) look(ctx context.Context, query, after string, limit int) (deadletter.Page, error) {
+	var found deadletter.Page
+	if limit == 0 {
+		limit = deadletter.DefaultLimit
+	}
+	first, said := after == "", false
+	for {
+		p, err := a.desk.QuickLetters(ctx, query, after, limit-len(found.Letters), lookStep)
+		if err != nil {
+			return p, err
+		}
+		if p.Partial {
+			p.Total += len(found.Letters)
+		}
+		p.Letters = append(found.Letters, p.Letters...)
+		found = p
+		if p.Searched == 0 || len(p.Letters) >= limit {
+			break
+		}
+		after = p.Next
+		if a.ErrTerminal {
+			fmt.Fprintf(a.Err, "\r\x1b[K%s", a.fit(fmt.Sprintf("%d found, %.0f %% of the store searched", len(p.Letters), 100*p.Searched)))
+			said = true
+		}
+	}
+	if said {
+		fmt.Fprint(a.Err, "\r\x1b[K")
+	}
+	if found.Partial && found.Next == "" && first {
+		found.Partial, found.Total = false, len(found.Letters)
+	}
+	return found, nil
 }
 
 func state(l deadletter.Letter, snoozed bool) string {

@@ -70,11 +70,12 @@ examples:
 	cd examples/bank && $(GO) run .
 	$(GO) run ./cmd/troupe demo --once
 
-# Writes bench/RESULTS.md and bench/LETTERS.md; about half an hour on a machine that
-# does nothing else.
+# Writes the sections of bench/RESULTS.md; about an hour on a machine that does nothing
+# else.
 bench:
 	cd bench && $(GO) run ./cmd/report
 	cd bench && $(GO) run ./cmd/letters
+	cd bench && $(GO) run ./cmd/engines
 
 # Did a change slow the hot path down? make bench-compare BASE=main~3
 bench-compare:

@@ -10,10 +10,10 @@
 // redrive the same one. [Open] makes the schema, under an advisory lock, and a user who
 // may do no more than SELECT, INSERT, UPDATE and DELETE can open one that is made.
 //
-// Of the processes that share a store, one at a time may have an ops.Desk, and so a
-// console that changes letters: a desk that begins takes redrives that are under way for
-// those of a process that has ended, and goes on with its operations. The others need
-// none to add letters, or to show them with ReadOnly.
+// The runtimes that share a store are a [deadletter.Fleet]: a redrive from any of them
+// reaches the subscriber wherever it lives, what a member that has died had in hand is
+// found by the others, and every console shows and steers the operations of all. Each
+// writes one row a second.
 //
 // What has been acknowledged is committed; it survives what the server's
 // synchronous_commit and its replicas say it does. A connection that is lost is made

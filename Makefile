@@ -50,10 +50,9 @@ staticcheck:
 test:
 	$(GO) test -race ./...
 
-# Again and again, on one processor and on more than there are; test has them on all
-# that there are.
+# On one processor and on more than there are; test has them on all that there are.
 stress:
-	$(GO) test -race -short -count=2 -cpu=1,8 -timeout=25m $(CONCURRENT)
+	$(GO) test -race -short -count=1 -cpu=1,8 -timeout=25m $(CONCURRENT)
 
 # The tests of the modules, several at a time: those of engines wait more than they
 # work.
